@@ -1,0 +1,74 @@
+"""Errors meant for the user: what was wrong, where, and what to do. One class a cause.
+
+`exit_code` is the status a command ends with: 2 when it was used wrongly, 1 when it failed on the way.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+class FaceAnalysisError(Exception):
+    """Base of every error this package raises on purpose."""
+
+    exit_code = 2
+
+
+class UsageError(FaceAnalysisError):
+    """Options that do not go together, or a value outside its range."""
+
+
+class MissingFileError(FaceAnalysisError):
+    """A file or folder that was named does not exist."""
+
+    def __init__(self, path: Path | str, what: str) -> None:
+        super().__init__(f"{what} not found: {path}")
+
+
+class ListFormatError(FaceAnalysisError):
+    """A line of an image list cannot be read; names the file and the line, counted from 1."""
+
+    def __init__(self, path: Path | str, line: int, reason: str) -> None:
+        super().__init__(f"{path}:{line}: {reason}")
+
+
+class EmptyDataError(FaceAnalysisError):
+    """A list, folder or packed file holds nothing that can be used."""
+
+
+class UnreadableImageError(FaceAnalysisError):
+    """Bytes that are no image, or a broken one. Long runs record it and go on."""
+
+    exit_code = 1
+
+
+class PackedFileError(FaceAnalysisError):
+    """A packed file (LMDB) is cut short, damaged, or not in the format."""
+
+
+class ModelMismatchError(FaceAnalysisError):
+    """Weights that do not fit their card, their network, or the task asked for."""
+
+
+class WriteError(FaceAnalysisError):
+    """Output could not be written (disk full, folder read-only); what was whole before is kept."""
+
+    exit_code = 1
+
+    def __init__(self, path: Path | str, cause: OSError | str) -> None:
+        reason = cause.strerror or str(cause) if isinstance(cause, OSError) else cause
+        super().__init__(f"cannot write {path}: {reason}; free space or choose another place, then run again")
+
+
+class NonFiniteLossError(FaceAnalysisError):
+    """The loss became infinite or NaN; names step, images and learning rate."""
+
+    exit_code = 1
+
+
+class InterruptedRunError(FaceAnalysisError):
+    """A run stopped on SIGINT or SIGTERM after it saved a checkpoint."""
+
+    def __init__(self, signal_number: int, message: str) -> None:
+        super().__init__(message)
+        self.exit_code = 128 + signal_number

@@ -1,0 +1,82 @@
+"""Files that appear whole or not at all, and the record of images that could not be used."""
+
+from __future__ import annotations
+
+import csv
+import os
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from face_analysis.errors import WriteError
+from face_analysis.types import ImageFailure
+
+
+@contextmanager
+def whole_file(path: Path | str) -> Iterator[Path]:
+    """Give a hidden name beside `path` to write to; when the block ends well, sync it and rename it.
+
+    If the block fails the hidden file is removed and a file already at `path` stays as it was. The folder is
+    made if absent. Raises WriteError for any OSError of the block.
+    """
+    path = Path(path)
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield partial
+        with partial.open("rb") as file:
+            os.fsync(file.fileno())
+        partial.replace(path)
+    except OSError as error:
+        raise WriteError(path, error) from error
+    finally:
+        with suppress(OSError):
+            partial.unlink()
+
+
+def write_text(path: Path | str, text: str) -> None:
+    """Write UTF-8 text as a whole file. Raises WriteError."""
+    with whole_file(path) as partial:
+        partial.write_text(text, encoding="utf-8")
+
+
+class FailureLog:
+    """`errors.csv`: a row (path, reason) for each image that could not be used, each image once.
+
+    With `keep` the rows of an earlier run stay; otherwise its file is removed.
+    """
+
+    def __init__(self, path: Path, *, keep: bool = False) -> None:
+        self.path = path
+        self.seen: set[str] = set()
+        if keep and path.exists():
+            with path.open(newline="", encoding="utf-8", errors="surrogateescape") as file:
+                self.seen = {row["path"] for row in csv.DictReader(file)}
+        else:
+            path.unlink(missing_ok=True)
+
+    def __len__(self) -> int:
+        return len(self.seen)
+
+    def add(self, failures: Iterable[ImageFailure]) -> None:
+        """Append the failures not seen before. Raises WriteError."""
+        new = {failure.path: failure.reason for failure in failures if failure.path not in self.seen}
+        if not new:
+            return
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            with self.path.open("a", newline="", encoding="utf-8", errors="surrogateescape") as file:
+                writer = csv.writer(file)
+                if file.tell() == 0:
+                    writer.writerow(["path", "reason"])
+                writer.writerows(new.items())
+        except OSError as error:
+            raise WriteError(self.path, error) from error
+        self.seen.update(new)
+
+    def report(self) -> int:
+        """Say how many there were; the exit status of the command: 1 if any, else 0."""
+        if self.seen:
+            print(f"{len(self)} images could not be used: see {self.path}", file=sys.stderr)
+        return 1 if self.seen else 0

@@ -1,0 +1,38 @@
+"""Options of a command as a frozen dataclass: one place for name, type, default, flags and help."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+
+@dataclass(frozen=True)
+class Opt:
+    """Stands in `Annotated[type, Opt(help, short flags ...)]` of a field that is a command-line option."""
+
+    help: str
+    flags: tuple[str, ...]
+
+    def __init__(self, help: str, *flags: str) -> None:  # noqa: A002
+        object.__setattr__(self, "help", help)
+        object.__setattr__(self, "flags", flags)
+
+
+def to_yaml(options: DataclassInstance) -> str:
+    """The options as the YAML that `--config` reads; those that are None are left out."""
+    values = {item.name: _plain(getattr(options, item.name)) for item in fields(options)}
+    return yaml.safe_dump(
+        {name: value for name, value in values.items() if value is not None}, sort_keys=False
+    )
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Path):
+        return str(value)
+    return [_plain(item) for item in value] if isinstance(value, tuple) else value
