@@ -1,0 +1,1 @@
+"""Model cards: what a set of weights is, and the check that it is that."""

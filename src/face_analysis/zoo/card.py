@@ -1,0 +1,70 @@
+"""The model card: what a set of weights is for, how it wants its input, and the hash that proves it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, Literal
+
+from face_analysis.errors import ModelMismatchError
+
+BackboneName = Literal["iresnet", "mobilefacenet"]
+
+
+@dataclass(frozen=True)
+class BackboneConfig:
+    """The network under the heads.
+
+    `depth` (18, 34, 50, 100, 152) and `mode` (ir, ir_se) apply to iresnet; `width` scales the channels.
+    """
+
+    name: BackboneName = "iresnet"
+    depth: int = 50
+    mode: str = "ir_se"
+    width: float = 1.0
+    dropout: float = 0.4
+    embedding_size: int = 512
+
+
+@dataclass(frozen=True)
+class ModelCard:
+    """Travels inside the weights file; see docs/formats.md for every field.
+
+    `metrics` maps attribute -> measure -> {value, low, high, count}; `sha256` is over the tensors, sorted by
+    name, and is filled in when the weights are saved.
+    """
+
+    name: str
+    tasks: tuple[str, ...]
+    backbone: BackboneConfig
+    labels: dict[str, list[str]] = field(default_factory=dict)
+    template: str = "arcface-112"
+    colour_order: str = "RGB"
+    normalisation: str = "x/127.5-1"
+    training_data: str = "not stated"
+    licence: str = "not stated"
+    intended_use: str = "research on face attributes as annotators perceived them, and on errors of models"
+    not_intended_for: str = (
+        "decisions about a person, identification, surveillance, "
+        "or stating anybody's race, gender or age as a fact"
+    )
+    metrics: dict[str, Any] = field(default_factory=dict)
+    sha256: str = ""
+
+    def to_json(self) -> str:
+        """The card as JSON text."""
+        return json.dumps(asdict(self), indent=1, sort_keys=True)
+
+    @classmethod
+    def from_json(cls, text: str, origin: str) -> ModelCard:
+        """Read a card; `origin` names the file in errors. Raises ModelMismatchError for a foreign one."""
+        try:
+            values = json.loads(text)
+            unknown = set(values) - {f.name for f in fields(cls)}
+            if unknown:
+                raise ModelMismatchError(f"{origin}: the model card has unknown fields {sorted(unknown)}")
+            values["backbone"] = BackboneConfig(**values["backbone"])
+            values["tasks"] = tuple(values["tasks"])
+            return cls(**values)
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            raise ModelMismatchError(f"{origin}: the model card cannot be read ({error})") from error
