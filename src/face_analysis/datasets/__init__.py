@@ -1,0 +1,1 @@
+"""Labels, image lists, packed images, and the data sets that training reads."""

@@ -1,0 +1,130 @@
+"""Labelled faces, decoded a batch at a time for training and validation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from face_analysis.datasets.attributes import LABEL_COUNT, UNKNOWN, Attribute, known
+from face_analysis.datasets.lmdb_format import UNNAMED
+from face_analysis.datasets.sources import ImageSource
+from face_analysis.errors import EmptyDataError, UnreadableImageError
+from face_analysis.images.decode import decode, fit
+from face_analysis.types import Image, ImageFailure
+
+
+class FaceBatch(NamedTuple):
+    """Images that could be read, and those that could not.
+
+    `images` uint8 (N, 3, H, W) RGB in channels-last memory; `labels` int64 (N, attributes), -1 unknown;
+    `indices` int64 (N,), rows of the source; `failures` the unreadable ones, so N may be 0.
+    """
+
+    images: Tensor
+    labels: Tensor
+    indices: Tensor
+    failures: list[ImageFailure]
+
+    def to(self, *args: Any, **kwargs: Any) -> FaceBatch:
+        """The batch with its tensors moved, as `Tensor.to`; Lightning calls it."""
+        images, labels, indices = (tensor.to(*args, **kwargs) for tensor in self[:3])
+        return FaceBatch(images, labels, indices, self.failures)
+
+
+def collate(batch: FaceBatch) -> FaceBatch:
+    """The `collate_fn` for a DataLoader over FaceDataset, which gives whole batches already."""
+    return batch
+
+
+class FaceDataset(Dataset[FaceBatch]):
+    """The rows of a source where at least one of `attributes` is known.
+
+    `rows` int64 (N,) are their rows in the source, `labels` int64 (N, attributes) their labels, -1 unknown;
+    `left_out` counts, for each attribute, all rows of the source where it is not known. With `use_mask`,
+    pixels where the stored mask is 0 become 0. Raises EmptyDataError when no row is left.
+    """
+
+    def __init__(
+        self, source: ImageSource, attributes: Sequence[Attribute], size: int = 112, use_mask: bool = False
+    ) -> None:
+        self.source = source
+        self.attributes = tuple(attributes)
+        self.size = size
+        self.use_mask = use_mask
+        columns = np.stack([_column(source, name, self.attributes) for name in self.attributes], axis=1)
+        usable = np.stack([known(name, columns[:, i]) for i, name in enumerate(self.attributes)], axis=1)
+        self.left_out = {name: int((~usable[:, i]).sum()) for i, name in enumerate(self.attributes)}
+        self.rows: NDArray[np.int64] = np.flatnonzero(usable.any(axis=1)).astype(np.int64)
+        self.labels: NDArray[np.int64] = np.where(usable, columns, UNKNOWN)[self.rows]
+        if not len(self.rows):
+            wanted = " or ".join(self.attributes)
+            raise EmptyDataError(
+                f"{source.origin}: no row has a known {wanted}; check the labels and their ranges"
+            )
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def counts(self, attribute: Attribute) -> NDArray[np.int64]:
+        """How many rows have each label value, int64 (labels,), in the order of the codes."""
+        labels = self.labels[:, self.attributes.index(attribute)]
+        return np.bincount(labels[labels >= 0], minlength=LABEL_COUNT[attribute]).astype(np.int64)
+
+    def __getitem__(self, index: int) -> FaceBatch:
+        return self.__getitems__([index])
+
+    def __getitems__(self, indices: Sequence[int]) -> FaceBatch:
+        """Read a batch; `indices` count rows of this data set. Unreadable images are named, and left out."""
+        chosen = np.asarray(indices, np.int64)
+        images, read, failures = read_images(self.source, self.rows[chosen], self.size, self.use_mask)
+        chosen = chosen[read]
+        labels, rows = torch.from_numpy(self.labels[chosen]), torch.from_numpy(self.rows[chosen])
+        return FaceBatch(images, labels, rows, failures)
+
+
+def read_images(
+    source: ImageSource, rows: NDArray[np.int64], size: int = 112, use_mask: bool = False
+) -> tuple[Tensor, list[int], list[ImageFailure]]:
+    """Decode rows of a source into one tensor.
+
+    Returns uint8 (N, 3, size, size) RGB in channels-last memory, the N positions in `rows` that could be
+    read, and the failures for the others.
+    """
+    pixels = np.empty((len(rows), size, size, 3), np.uint8)
+    read: list[int] = []
+    failures: list[ImageFailure] = []
+    for position, row in enumerate(rows.tolist()):
+        try:
+            pixels[len(read)] = _image(source, row, size, use_mask)
+            read.append(position)
+        except UnreadableImageError as error:
+            failures.append(ImageFailure(source.name(row), str(error)))
+    return torch.from_numpy(pixels[: len(read)]).permute(0, 3, 1, 2), read, failures
+
+
+def _image(source: ImageSource, row: int, size: int, use_mask: bool) -> Image:
+    name = source.name(row)
+    image = fit(decode(source.read(row), name), size)
+    encoded = source.read_mask(row) if use_mask else None
+    if encoded is not None:
+        mask = fit(decode(encoded, f"mask of {name}"), size)
+        image = image * (mask.max(axis=2, keepdims=True) > 0)
+    return image
+
+
+def _column(source: ImageSource, attribute: Attribute, wanted: Sequence[Attribute]) -> NDArray[np.int64]:
+    labels = source.labels
+    if attribute in labels:
+        return labels[attribute]
+    if UNNAMED in labels and len(wanted) == 1:
+        return labels[UNNAMED]
+    there = ", ".join(labels) or "none"
+    raise EmptyDataError(
+        f"{source.origin}: no column for {attribute} (label columns: {there}); use a list that has it"
+    )
