@@ -1,0 +1,34 @@
+"""What the backbones share: channel widths, initial weights, the length of an embedding."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+def scaled_channels(channels: int, width: float) -> int:
+    """`channels` times `width`, rounded to a multiple of 8, at least 16.
+
+    With 8 channels a strided 1x1 convolution in channels-last memory writes past its buffers on a CPU
+    (seen in torch 2.13).
+    """
+    return max(16, 8 * math.floor(channels * width / 8 + 0.5))
+
+
+def initialise_convolutions(network: nn.Module) -> None:
+    """Draw every convolution's weights as He et al. 2015 (arXiv 1502.01852, eq. 14) do, by fan-out.
+
+    The fan-out of a grouped convolution counts one group, so that depthwise layers keep the signal's size.
+    """
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d):
+            fan_out = math.prod(module.kernel_size) * module.out_channels // module.groups
+            nn.init.normal_(module.weight, std=math.sqrt(2 / fan_out))
+
+
+def unit_length(embeddings: Tensor) -> Tensor:
+    """(N, D) of any float type -> (N, D) float32 of length 1; a zero vector stays zero."""
+    return F.normalize(embeddings.to(torch.float32), dim=1, eps=1e-12)

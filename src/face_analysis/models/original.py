@@ -1,0 +1,126 @@
+"""Checkpoints of the original system: a `model_*.pth` backbone and the `head_*.pth` beside it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import cast
+
+import torch
+from torch import Tensor
+
+from face_analysis.datasets.attributes import CLASS_NAMES, OUTPUTS, Attribute
+from face_analysis.errors import MissingFileError, ModelMismatchError, UsageError
+from face_analysis.models.attributes import AttributeNetwork
+from face_analysis.models.iresnet import UNITS
+from face_analysis.models.state import mismatch
+from face_analysis.zoo.card import BackboneConfig, ModelCard
+
+DISTRIBUTED_PREFIX = "module."
+BATCH_COUNT = "num_batches_tracked"
+
+
+def read_original(
+    model_path: Path,
+    head_path: Path | None = None,
+    attribute: Attribute | None = None,
+    depth: int = 50,
+    mode: str = "ir_se",
+) -> tuple[AttributeNetwork, ModelCard]:
+    """The network of an original checkpoint, in eval mode, and a card for it.
+
+    The head file defaults to the name with `head_` for `model_`; the attribute follows from its outputs.
+    No code of the files is run. Raises MissingFileError, UsageError for a head that cannot be guessed, and
+    ModelMismatchError for files that do not fit, with the depth and mode that their keys show.
+    """
+    head_path = head_path or _head_beside(model_path)
+    weight, bias = _head(head_path)
+    attribute = _attribute(head_path, len(bias), attribute)
+    config = BackboneConfig("iresnet", depth, mode)
+    with torch.device("meta"):
+        network = AttributeNetwork(config, (attribute,))
+
+    given = read_tensors(model_path, "model")
+    expected = network.backbone.state_dict()
+    tensors = {name: torch.tensor(0) for name in expected if name.endswith(BATCH_COUNT)} | given
+    problems = mismatch(expected, tensors)
+    if problems:
+        raise ModelMismatchError(
+            f"{model_path}: does not fit depth {depth} and net_mode {mode}: {problems}" + _hint(given, config)
+        )
+    head = network.heads[attribute]
+    problems = mismatch(head.state_dict(), {"weight": weight, "bias": bias})
+    if problems:
+        raise ModelMismatchError(f"{head_path}: does not fit a backbone of 512 numbers: {problems}")
+
+    network.backbone.load_state_dict(tensors, assign=True)
+    head.load_state_dict({"weight": weight, "bias": bias}, assign=True)
+    return network.eval(), _card(model_path, attribute, config)
+
+
+def _head_beside(model_path: Path) -> Path:
+    if not model_path.name.startswith("model_"):
+        raise UsageError(f"{model_path}: the name does not start with model_: say which file is its head")
+    return model_path.with_name(model_path.name.replace("model_", "head_", 1))
+
+
+def read_tensors(path: Path, what: str) -> dict[str, Tensor]:
+    """Tensors by name without the prefix of distributed training, floating ones as float32."""
+    if not path.is_file():
+        raise MissingFileError(path, what)
+    try:
+        values = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # a damaged or hostile pickle may raise anything
+        reason = str(error).strip().split("\n")[0]
+        raise ModelMismatchError(
+            f"{path}: not a file of weights alone, or damaged; nothing in it was run ({reason})"
+        ) from error
+    if not isinstance(values, dict) or not all(isinstance(value, Tensor) for value in values.values()):
+        raise ModelMismatchError(f"{path}: holds something else than tensors by name: give a state dict")
+    named = cast(dict[str, Tensor], values)
+    return {
+        name.removeprefix(DISTRIBUTED_PREFIX): tensor.float() if tensor.is_floating_point() else tensor
+        for name, tensor in named.items()
+    }
+
+
+def _head(path: Path) -> tuple[Tensor, Tensor]:
+    tensors = read_tensors(path, "head")
+    if set(tensors) == {"W"}:
+        raise ModelMismatchError(
+            f"{path}: is a head for recognition; only race, gender and age can be imported"
+        )
+    if set(tensors) != {"fc1.weight", "fc1.bias"}:
+        raise ModelMismatchError(
+            f"{path}: not a head: it holds {sorted(tensors)[:4]}, not fc1.weight, fc1.bias"
+        )
+    return tensors["fc1.weight"], tensors["fc1.bias"]
+
+
+def _attribute(path: Path, outputs: int, given: Attribute | None) -> Attribute:
+    found = next((name for name, count in OUTPUTS.items() if count == outputs), None)
+    if found is None:
+        raise ModelMismatchError(f"{path}: has {outputs} outputs: race has 5, gender 2, age 100")
+    if given is not None and given != found:
+        raise ModelMismatchError(f"{path}: has {outputs} outputs, so it predicts {found}, not {given}")
+    return found
+
+
+def _hint(tensors: dict[str, Tensor], config: BackboneConfig) -> str:
+    units = len({name.split(".")[1] for name in tensors if name.startswith("body.")})
+    depth = next((depth for depth, stages in UNITS.items() if sum(stages) == units), None)
+    mode = "ir_se" if any(".fc1." in name for name in tensors) else "ir"
+    if depth is None or (depth, mode) == (config.depth, config.mode):
+        return ""
+    return f". Its keys are those of depth {depth} and net_mode {mode}: give these"
+
+
+def _card(model_path: Path, attribute: Attribute, config: BackboneConfig) -> ModelCard:
+    classes = CLASS_NAMES.get(attribute)
+    return ModelCard(
+        name=model_path.stem,
+        tasks=(attribute,),
+        backbone=config,
+        labels={attribute: list(classes)} if classes else {},
+        training_data=f"unknown (imported from {model_path.name})",
+        licence="unknown: as the owner of the weights states",
+    )
