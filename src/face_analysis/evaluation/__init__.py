@@ -1,0 +1,1 @@
+"""Error measures with intervals, and by group."""
