@@ -1,0 +1,1 @@
+"""Training: one entry, run.py, that reads from top to bottom."""

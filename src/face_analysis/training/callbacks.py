@@ -1,0 +1,160 @@
+"""What a run does besides learning: progress, schedule on a plateau, stopping on a signal, failed images."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import lightning as L
+import torch
+from tqdm import tqdm
+
+from face_analysis.errors import InterruptedRunError
+from face_analysis.files import FailureLog
+from face_analysis.training.attributes import SCORE
+
+
+class Progress(L.Callback):
+    """A bar on stderr over the whole run: images done, images/s, time left, loss and validation measures."""
+
+    def __init__(self, images: int, batch_size: int) -> None:
+        self.images, self.batch_size = images, batch_size
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Open the bar where the run begins or goes on."""
+        epochs = trainer.max_epochs or 0
+        done = trainer.current_epoch * self.images
+        self.bar = tqdm(
+            total=epochs * self.images,
+            initial=done,
+            unit=" images",
+            file=sys.stderr,
+            dynamic_ncols=True,
+            mininterval=0.5 if sys.stderr.isatty() else 15,
+            disable=not trainer.is_global_zero,
+        )
+
+    def on_train_batch_end(
+        self, trainer: L.Trainer, pl_module: Any, outputs: Any, batch: Any, i: int
+    ) -> None:
+        """Count the images of the step."""
+        self.bar.set_description(f"epoch {trainer.current_epoch}", refresh=False)
+        shown = {
+            name.removeprefix("train_").removeprefix("val_"): f"{float(value):.4g}"
+            for name, value in trainer.callback_metrics.items()
+            if name == "train_loss" or (name.startswith("val_") and name != SCORE)
+        }
+        self.bar.set_postfix(shown, refresh=False)
+        done = trainer.current_epoch * self.images + min((i + 1) * self.batch_size, self.images)
+        self.bar.update(done - self.bar.n)
+
+    def teardown(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
+        """Close the bar, however the run ended."""
+        if hasattr(self, "bar"):
+            self.bar.close()
+
+
+class PlateauSchedule(L.Callback):
+    """Divides the learning rate by 10 when the validation score has not risen for 3 validations."""
+
+    def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Attach the schedule to the optimiser."""
+        self.schedule = torch.optim.lr_scheduler.ReduceLROnPlateau(
+            trainer.optimizers[0], mode="max", factor=0.1, patience=3, threshold=0.001, cooldown=1
+        )
+        if restored := getattr(self, "restored", None):
+            self.schedule.load_state_dict(restored)
+
+    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Take the new score."""
+        if not trainer.sanity_checking:
+            self.schedule.step(float(trainer.callback_metrics[SCORE]))
+
+    def state_dict(self) -> dict[str, Any]:
+        """The schedule's counters, for the checkpoint."""
+        return self.schedule.state_dict()
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Kept until the optimiser exists."""
+        self.restored = state_dict
+
+
+class StopOnSignal(L.Callback):
+    """On SIGINT or SIGTERM: finish the step, save `last.ckpt`, end the run. A second one ends it at once."""
+
+    def __init__(self, checkpoint: Path) -> None:
+        self.checkpoint = checkpoint
+        self.received: int | None = None
+        self.validated: int | None = None
+        self.previous: dict[int, Any] = {}
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Take over the two signals, from Lightning too, until the run ends."""
+        for number in (signal.SIGINT, signal.SIGTERM):
+            self.previous[number] = signal.signal(number, self._note)
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        if self.received is not None:
+            raise KeyboardInterrupt
+        self.received = number
+        print("stopping after this step; the run can be taken up again with --resume", file=sys.stderr)
+
+    def on_train_batch_end(
+        self, trainer: L.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Save and stop where no step is half done; a validation that is due comes first, and saves."""
+        if self.received is not None and (batch_idx + 1) % int(trainer.val_check_batch or 1) != 0:
+            trainer.save_checkpoint(self.checkpoint)
+            self._stop(trainer)
+
+    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Remember that the checkpoint is of this step: the one that saves it runs after this callback."""
+        self.validated = trainer.global_step
+
+    def on_train_batch_start(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        """Stop after a validation in the middle of an epoch."""
+        if self.received is not None and self.validated == trainer.global_step:
+            self._stop(trainer)
+
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Stop after a validation at the end of an epoch."""
+        if self.received is not None and self.validated == trainer.global_step:
+            self._stop(trainer)
+
+    def _stop(self, trainer: L.Trainer) -> None:
+        assert self.received is not None
+        raise InterruptedRunError(
+            self.received,
+            f"stopped by {signal.Signals(self.received).name} at step {trainer.global_step}; saved "
+            f"{self.checkpoint}: take it up again with --resume {self.checkpoint.parent.parent}",
+        )
+
+    def teardown(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
+        """Give the signals back."""
+        for number, handler in self.previous.items():
+            signal.signal(number, handler)
+        self.previous = {}
+
+
+class RecordFailures(L.Callback):
+    """Writes images that could not be read to the record, and lets the run go on."""
+
+    def __init__(self, record: FailureLog) -> None:
+        self.record = record
+
+    def on_train_batch_end(
+        self, trainer: L.Trainer, pl_module: Any, outputs: Any, batch: Any, i: int
+    ) -> None:
+        """Note what the training batch lost."""
+        self.record.add(batch.failures)
+
+    def on_validation_batch_end(
+        self, trainer: L.Trainer, pl_module: Any, outputs: Any, batch: Any, i: int, dataloader_idx: int = 0
+    ) -> None:
+        """Note what the validation batch lost."""
+        self.record.add(batch.failures)

@@ -1,0 +1,69 @@
+"""The Lightning Trainer of a run, with its loggers and callbacks."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+
+import lightning as L
+from lightning.pytorch.callbacks import EarlyStopping
+from lightning.pytorch.loggers import TensorBoardLogger
+
+from face_analysis.files import FailureLog
+from face_analysis.training.attributes import SCORE, AttributeTask
+from face_analysis.training.callbacks import PlateauSchedule, Progress, RecordFailures, StopOnSignal
+from face_analysis.training.checkpoints import Identity, WholeFileIO, savers
+from face_analysis.training.hardware import Hardware
+from face_analysis.training.metrics_log import MetricsLog
+from face_analysis.training.options import TrainOptions
+from face_analysis.training.run_folder import RunFolder
+
+
+def make_trainer(
+    options: TrainOptions,
+    hardware: Hardware,
+    folder: RunFolder,
+    images: int,
+    failures: FailureLog,
+    identity: Identity,
+) -> L.Trainer:
+    """A Trainer for a run over `images` training images, writing into `folder`."""
+    steps = -(-images // options.batch_size)
+    callbacks: list[L.Callback] = [
+        identity,
+        RecordFailures(failures),
+        Progress(images, options.batch_size),
+        *savers(folder.checkpoints),
+        StopOnSignal(folder.checkpoints / "last.ckpt"),
+    ]
+    if options.lr_plateau:
+        callbacks.append(PlateauSchedule())
+    if options.early_stop:
+        callbacks.append(EarlyStopping(SCORE, patience=5, mode="max", check_on_train_epoch_end=False))
+    columns = AttributeTask.logged(identity.attributes)
+    _quiet_lightning()
+    return L.Trainer(
+        accelerator=hardware.accelerator,
+        devices=hardware.devices,
+        precision=hardware.precision,  # type: ignore[arg-type]  # "auto" is resolved by now
+        max_epochs=options.epochs,
+        val_check_interval=max(1, steps // options.validations),
+        num_sanity_val_steps=0,
+        log_every_n_steps=max(1, min(50, steps // 5)),
+        logger=[
+            MetricsLog(folder.path / "metrics.csv", columns),
+            TensorBoardLogger(folder.path, name="", version="tensorboard"),
+        ],
+        callbacks=callbacks,
+        plugins=[WholeFileIO()],
+        use_distributed_sampler=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+    )
+
+
+def _quiet_lightning() -> None:
+    """Keep its advice off the screen: what the user must know is said by this package."""
+    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", module="lightning")
+    warnings.filterwarnings("ignore", module="torch.utils.data")

@@ -1,0 +1,292 @@
+from __future__ import annotations
+
+import csv
+import math
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import yaml
+
+from face_analysis.datasets.lists import read_image_list
+from face_analysis.datasets.pack import pack
+from face_analysis.datasets.sources import FolderSource
+from face_analysis.errors import (
+    InterruptedRunError,
+    ModelMismatchError,
+    NonFiniteLossError,
+    UsageError,
+    WriteError,
+)
+from face_analysis.models.weights import load_model
+from face_analysis.training import attributes, callbacks
+from face_analysis.training.finish import finish
+from face_analysis.training.options import TrainOptions
+from face_analysis.training.run import train
+
+MakeOptions = Callable[..., TrainOptions]
+
+
+def rows(folder: Path) -> list[dict[str, str]]:
+    with (folder / "metrics.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def last_weights(folder: Path) -> dict[str, torch.Tensor]:
+    state: dict[str, torch.Tensor] = torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)[
+        "state_dict"
+    ]
+    return state
+
+
+def test_a_joint_run_leaves_all_its_files_and_a_model_that_loads(
+    options: MakeOptions, tmp_path: Path
+) -> None:
+    run = train(options())
+    done = finish(run)
+    folder = tmp_path / "run"
+    config = yaml.safe_load((folder / "config.yaml").read_text())
+    assert config["attribute"] == ["race", "gender", "age"]
+    assert config["width"] == 0.125
+    assert sorted(path.name for path in (folder / "checkpoints").iterdir()) == ["best.ckpt", "last.ckpt"]
+    assert list((folder / "tensorboard").glob("events.*"))
+    loaded = load_model(done.weights, ("race", "gender", "age"))
+    best = torch.load(folder / "checkpoints" / "best.ckpt", weights_only=True)["state_dict"]
+    for name, tensor in loaded.network.state_dict().items():
+        assert torch.equal(tensor, best[f"network.{name}"])
+    assert loaded.card.metrics["attributes"]["age"]["overall"]["count"] == 24
+
+
+def test_the_first_logged_loss_is_the_chance_loss_of_each_head(options: MakeOptions, tmp_path: Path) -> None:
+    train(options(epochs=1, lr=1e-9))
+    first = rows(tmp_path / "run")[0]
+    assert float(first["train_loss_race"]) == pytest.approx(math.log(5), rel=0.02)
+    assert float(first["train_loss_gender"]) == pytest.approx(math.log(2), rel=0.02)
+    assert float(first["train_loss_age"]) == pytest.approx(100 * math.log(2), rel=0.02)
+
+
+def test_logged_validation_measures_equal_those_of_the_saved_model(
+    options: MakeOptions, tmp_path: Path
+) -> None:
+    run = train(options(epochs=3, lr=0.05))
+    report = finish(run).report
+    logged = [row for row in rows(tmp_path / "run") if row["val_score"]]
+    best = max(logged, key=lambda row: float(row["val_score"]))
+    race = report.attributes["race"].overall.measures["accuracy"].value
+    age = report.attributes["age"].overall.measures["mae"].value
+    assert float(best["val_race_accuracy"]) == pytest.approx(race, abs=0.09)  # bf16 may turn 2 of 24
+    assert float(best["val_age_mae"]) == pytest.approx(age, rel=0.02)
+
+
+@pytest.mark.parametrize("attribute", ["race", "gender", "age"])
+def test_one_attribute_trains_from_a_list_and_from_an_lmdb_to_the_same_weights(
+    options: MakeOptions, few: Path, tmp_path: Path, attribute: str
+) -> None:
+    packed = tmp_path / "packed.lmdb"
+    pack(FolderSource(read_image_list(few)), packed, attribute)
+    train(options(attribute=(attribute,), epochs=1))
+    train(
+        options(
+            attribute=(attribute,),
+            epochs=1,
+            train_source=packed,
+            train_list=None,
+            val_source=packed,
+            output=tmp_path / "lmdb",
+        )
+    )
+    listed, lmdb = last_weights(tmp_path / "run"), last_weights(tmp_path / "lmdb")
+    assert all(torch.equal(listed[name], lmdb[name]) for name in listed)
+
+
+class SignalAtStep(callbacks.Progress):
+    """Sends this process a signal while a given step is under way."""
+
+    step, number = 3, signal.SIGTERM
+
+    def on_train_batch_start(
+        self, trainer: object, pl_module: attributes.AttributeTask, *rest: object
+    ) -> None:
+        if pl_module.global_step == self.step:
+            os.kill(os.getpid(), self.number)
+
+
+@pytest.mark.parametrize(
+    ("validations", "step", "number"),
+    [
+        (1, 0, signal.SIGTERM),
+        (1, 3, signal.SIGTERM),  # the last step of the first epoch
+        (1, 5, signal.SIGINT),
+        (1, 7, signal.SIGINT),  # the last step of all
+        (2, 1, signal.SIGTERM),  # a validation in mid-epoch is due
+        (2, 2, signal.SIGTERM),
+    ],
+)
+def test_a_run_stopped_by_a_signal_and_resumed_ends_as_if_it_had_not_been(
+    options: MakeOptions,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    validations: int,
+    step: int,
+    number: signal.Signals,
+) -> None:
+    train(options(output=tmp_path / "whole", validations=validations))
+    with monkeypatch.context() as patch:
+        patch.setattr(SignalAtStep, "step", step)
+        patch.setattr(SignalAtStep, "number", number)
+        patch.setattr("face_analysis.training.trainer.Progress", SignalAtStep)
+        with pytest.raises(InterruptedRunError, match="resume") as stopped:
+            train(options(validations=validations))
+    assert stopped.value.exit_code == 128 + number
+    train(options(resume=tmp_path / "run", validations=validations))
+    whole = last_weights(tmp_path / "whole")
+    assert all(torch.equal(tensor, whole[name]) for name, tensor in last_weights(tmp_path / "run").items())
+    assert scores(tmp_path / "run") == scores(tmp_path / "whole")
+
+
+def scores(folder: Path) -> list[tuple[str, str]]:
+    return [(row["step"], row["val_score"]) for row in rows(folder) if row["val_score"]]
+
+
+def test_resuming_with_more_epochs_equals_one_long_run(options: MakeOptions, tmp_path: Path) -> None:
+    train(options(output=tmp_path / "whole", epochs=3))
+    train(options(epochs=1))
+    train(options(epochs=3, resume=tmp_path / "run"))
+    whole = last_weights(tmp_path / "whole")
+    assert all(torch.equal(tensor, whole[name]) for name, tensor in last_weights(tmp_path / "run").items())
+    assert [row["step"] for row in rows(tmp_path / "run")] == [
+        row["step"] for row in rows(tmp_path / "whole")
+    ]
+
+
+def test_a_loss_that_is_not_finite_names_step_images_and_learning_rate(
+    options: MakeOptions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(logits: torch.Tensor, ages: torch.Tensor) -> torch.Tensor:
+        return logits.sum() * math.nan
+
+    monkeypatch.setattr(attributes, "ordinal_loss", broken)
+    with pytest.raises(NonFiniteLossError, match=r"step 0 .*learning rate 0\.02, images .*patterns/.*\.jpg"):
+        train(options())
+
+
+def test_resume_from_a_run_of_another_task_is_refused_before_anything_is_written(
+    options: MakeOptions, tmp_path: Path
+) -> None:
+    train(options(attribute=("gender",), epochs=1))
+    before = sorted((tmp_path / "run").rglob("*"))
+    with pytest.raises(ModelMismatchError, match=r"attributes \['gender'\], not of \['race'\]"):
+        train(options(attribute=("race",), resume=tmp_path / "run"))
+    with pytest.raises(ModelMismatchError, match="backbone"):
+        train(options(attribute=("gender",), width=0.25, resume=tmp_path / "run"))
+    assert sorted((tmp_path / "run").rglob("*")) == before
+
+
+def test_a_damaged_checkpoint_is_refused(options: MakeOptions, tmp_path: Path) -> None:
+    train(options(epochs=1))
+    checkpoint = tmp_path / "run" / "checkpoints" / "last.ckpt"
+    checkpoint.write_bytes(checkpoint.read_bytes()[:5000])
+    with pytest.raises(ModelMismatchError, match="not a whole checkpoint"):
+        train(options(resume=tmp_path / "run"))
+
+
+def test_a_run_folder_in_use_is_not_written_over(options: MakeOptions) -> None:
+    train(options(epochs=1))
+    with pytest.raises(UsageError, match="holds a run already"):
+        train(options(epochs=1))
+
+
+def test_unreadable_images_are_recorded_and_the_run_goes_on(
+    options: MakeOptions, patterns: Path, tmp_path: Path
+) -> None:
+    broken = tmp_path / "broken.txt"
+    (tmp_path / "cut.jpg").write_bytes((patterns.parent / "patterns/000003.jpg").read_bytes()[:700])
+    good = [f"{patterns.parent}/{line}" for line in patterns.read_text().splitlines()[:10]]
+    broken.write_text("\n".join([*good, f"{tmp_path}/cut.jpg 0 1 30", f"{tmp_path}/none.jpg 1 0 20"]) + "\n")
+    run = train(options(train_source=None, train_list=broken, epochs=2))
+    assert len(run.failures) == 2
+    with (tmp_path / "run" / "errors.csv").open(newline="") as file:
+        recorded = {row["path"]: row["reason"] for row in csv.DictReader(file)}
+    assert set(recorded) == {f"{tmp_path}/cut.jpg", f"{tmp_path}/none.jpg"}
+    assert "No such file" in recorded[f"{tmp_path}/none.jpg"]
+
+
+def test_pretrained_starts_from_the_backbone_and_the_heads_that_fit(
+    options: MakeOptions, tmp_path: Path
+) -> None:
+    first = finish(train(options(attribute=("race", "age"), epochs=1)))
+    run = train(
+        options(
+            attribute=("race", "gender"),
+            epochs=1,
+            lr=1e-12,
+            pretrained=first.weights,
+            output=tmp_path / "next",
+        )
+    )
+    before, after = load_model(first.weights).network.state_dict(), run.network.state_dict()
+    torch.testing.assert_close(
+        after["backbone.body.0.res_layer.1.weight"], before["backbone.body.0.res_layer.1.weight"]
+    )
+    torch.testing.assert_close(after["heads.race.weight"], before["heads.race.weight"])
+    with pytest.raises(ModelMismatchError, match="--width"):
+        train(options(attribute=("race",), width=0.25, pretrained=first.weights, output=tmp_path / "other"))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"attribute": ("weight",)}, "--attribute weight"),
+        ({"attribute": ("race", "race")}, "at most once"),
+        ({"attribute": ("recognition",)}, "race, gender and age only"),
+        ({"loss_weights": (1.0,)}, "--loss_weights"),
+        ({"num_classes": 7}, "--num_classes 7"),
+        ({"batch_size": 1}, "--batch_size 1"),
+        ({"jitter": 1.5}, "--jitter 1.5"),
+        ({"train_source": None, "train_list": None}, "--train_list"),
+        ({"val_source": None, "val_list": ()}, "--val_list"),
+        ({"val_list": ("a", "b")}, "one list"),
+        ({"depth": 51}, "51"),
+    ],
+)
+def test_wrong_options_are_named(options: MakeOptions, changes: dict[str, object], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        train(options(**changes))
+
+
+def test_the_plateau_schedule_lowers_the_rate_when_the_score_stands_still(
+    options: MakeOptions, tmp_path: Path
+) -> None:
+    train(options(attribute=("gender",), lr_plateau=True, lr=1e-6, validations=4, epochs=6, dropout=0.0))
+    rates = [float(row["learning_rate"]) for row in rows(tmp_path / "run") if row["learning_rate"]]
+    assert rates[0] == pytest.approx(1e-6)
+    assert rates[-1] <= 1.01e-7
+
+
+def test_early_stop_ends_a_run_that_does_not_gain(options: MakeOptions, tmp_path: Path) -> None:
+    train(options(attribute=("gender",), early_stop=True, lr=1e-9, validations=4, epochs=50))
+    validations = [row for row in rows(tmp_path / "run") if row["val_score"]]
+    scores = [float(row["val_score"]) for row in validations]
+    assert len(scores) - 1 - int(np.argmax(scores)) == 5
+
+
+def test_a_full_disk_while_saving_says_so_and_keeps_the_last_checkpoint(
+    options: MakeOptions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train(options(epochs=1))
+    before = (tmp_path / "run" / "checkpoints" / "last.ckpt").read_bytes()
+    real = torch.save
+
+    def full(content: object, file: object) -> None:
+        with Path("/dev/full").open("wb") as disk:
+            real(content, disk)
+
+    monkeypatch.setattr("face_analysis.training.checkpoints.torch.save", full)
+    with pytest.raises(WriteError, match="cannot write"):
+        train(options(epochs=2, resume=tmp_path / "run"))
+    assert (tmp_path / "run" / "checkpoints" / "last.ckpt").read_bytes() == before
+    assert not list((tmp_path / "run" / "checkpoints").glob(".*"))
