@@ -1,0 +1,77 @@
+"""`face-analysis demo`: the whole job on small generated pictures, by the commands a user would type."""
+
+from __future__ import annotations
+
+import shlex
+import shutil
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from face_analysis.cli.parser import parse
+from face_analysis.errors import UsageError
+from face_analysis.options import Opt
+
+MARK = ".face-analysis-demo"
+
+
+@dataclass(frozen=True)
+class DemoOptions:
+    """Where the demo works, and how long."""
+
+    output: Annotated[Path, Opt("folder for all it makes; an earlier demo in it is replaced", "-o")] = Path(
+        "demo-output"
+    )
+    images: Annotated[int, Opt("pictures to train on; a quarter as many to judge by")] = 1200
+    epochs: Annotated[int, Opt("passes over them", "-e")] = 5
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Exit status 0; ends by saying where the pictures lie."""
+    options = parse("demo", DemoOptions, arguments)
+    from face_analysis.datasets.synthetic import write_patterns
+
+    folder = _fresh(options.output)
+    print(f"{options.images} patterns to train on and {options.images // 4} to judge by, in {folder}")
+    sets = {
+        name: write_patterns(folder / name, count, seed)
+        for name, count, seed in (("train", options.images, 1), ("val", options.images // 4, 2))
+    }
+    for name, image_list in sets.items():
+        _run(f"pack -l {image_list} -s {image_list.parent} -a race -d {folder}/{name}.lmdb")
+    _run(
+        f"train -a race gender age -ts {folder}/train.lmdb -vs {folder}/val.lmdb -o {folder}/run "
+        f"--depth 18 --width 0.125 -e {options.epochs} -b 32 -lr 0.1 --lr_steps {options.epochs - 1} "
+        "--validations 1 -w 1"
+    )
+    _run(
+        f"predict -s {sets['val'].parent} -i {sets['val']} -m {folder}/run/model.safetensors "
+        f"-d {folder}/predictions"
+    )
+    _run(f"evaluate -p {folder}/predictions/patterns_predictions.csv -l {sets['val']} -d {folder}/evaluation")
+    print("\npictures:")
+    for picture in sorted((folder / "evaluation").glob("*.png")):
+        print(f"  {picture}")
+    return 0
+
+
+def _fresh(folder: Path) -> Path:
+    if folder.exists():
+        if not (folder / MARK).exists() and any(folder.iterdir()):
+            raise UsageError(f"{folder} holds something else than an earlier demo; choose another --output")
+        shutil.rmtree(folder)
+    folder.mkdir(parents=True)
+    (folder / MARK).touch()
+    return folder
+
+
+def _run(words: str) -> None:
+    """Say and run one command; a demo that fails half-way ends with that command's error."""
+    from face_analysis.cli.main import run
+
+    print(f"\n$ face-analysis {words}", flush=True)
+    status = run(shlex.split(words))
+    if status != 0:
+        sys.exit(status)

@@ -1,0 +1,65 @@
+"""The `face-analysis` command: finds the subcommand, runs it, turns errors into messages and exit codes."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import os
+import sys
+from collections.abc import Sequence
+
+from face_analysis import __version__
+from face_analysis.errors import FaceAnalysisError
+
+COMMANDS = {
+    "pack": "pack a list or a folder of images into an LMDB, which trains faster",
+    "train": "train race, gender and age models",
+    "predict": "predict race, gender and age of aligned faces",
+    "evaluate": "measure predictions against labels, overall and by group",
+    "models": "show model cards; import checkpoints of the original system",
+    "demo": "run the whole job on small generated images",
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns 0, 1 when a part failed, or 2 when it was used wrongly."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    if not words or words[0] in ("-h", "--help"):
+        print(_overview())
+        return 0 if words else 2
+    if words[0] == "--version":
+        print(__version__)
+        return 0
+    if words[0] not in COMMANDS:
+        print(f"face-analysis: no command `{words[0]}`; choose from {', '.join(COMMANDS)}", file=sys.stderr)
+        return 2
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    return run(words)
+
+
+def run(words: Sequence[str]) -> int:
+    """Run a command by its words; an error becomes a message on stderr and its exit status."""
+    command = importlib.import_module(f"face_analysis.cli.{words[0]}")
+    try:
+        return int(command.main(words[1:]))
+    except FaceAnalysisError as error:
+        print(f"face-analysis {words[0]}: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print(f"face-analysis {words[0]}: interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # the reader of stdout went away; say nothing more into it
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+
+
+def _overview() -> str:
+    width = max(map(len, COMMANDS))
+    lines = [f"  {name:{width}}  {text}" for name, text in COMMANDS.items()]
+    return "usage: face-analysis COMMAND [options]\n\n" + "\n".join(
+        [*lines, "", "`face-analysis COMMAND --help` tells the options of a command."]
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())
