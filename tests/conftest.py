@@ -13,8 +13,9 @@ from face_analysis.datasets.synthetic import write_patterns
 FACES = "FACE_ANALYSIS_DATA"
 
 
-# Tests run side by side, a process a core: more threads each would only wait for one another.
+# Tests run side by side, a process a core: more threads each, in commands they start too, would only wait.
 torch.set_num_threads(1)
+os.environ["OMP_NUM_THREADS"] = "1"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
