@@ -171,7 +171,7 @@ AGES = "path,age,age_count\na.jpg,30.00,30\n"
 
 
 @pytest.mark.parametrize(
-    ("original", "line", "reason"),
+    ("text", "line", "reason"),
     [
         (AGES + "b.jpg,20.00,20\na.jpg,31.00,31\n", 4, "a.jpg is here a second time; first in line 2"),
         (AGES + "b.jpg,20.00\n", 3, "2 fields; the header has 3"),

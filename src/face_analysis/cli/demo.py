@@ -43,8 +43,8 @@ def main(arguments: Sequence[str]) -> int:
         _run(f"pack -l {image_list} -s {image_list.parent} -a race -d {folder}/{name}.lmdb")
     _run(
         f"train -a race gender age -ts {folder}/train.lmdb -vs {folder}/val.lmdb -o {folder}/run "
-        f"--depth 18 --width 0.125 -e {options.epochs} -b 32 -lr 0.1 --head_lr 10 --lr_steps {options.epochs - 1} "
-        "--validations 1 -w 1"
+        f"--depth 18 --width 0.125 -e {options.epochs} -b 32 -lr 0.1 --lr_steps {options.epochs - 1} "
+        "--head_lr 10 --validations 1 -w 1"
     )
     _run(
         f"predict -s {sets['val'].parent} -i {sets['val']} -m {folder}/run/model.safetensors "

@@ -1,0 +1,26 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+
+from tests.cli.conftest import Run
+
+
+def test_the_demo_runs_twice_in_one_folder_and_says_where_its_pictures_lie(run: Run, tmp_path: Path) -> None:
+    for _ in range(2):
+        status, out, _ = run(f"demo -o {tmp_path}/demo --images 40 -e 2")
+        assert status == 0
+    pictures = [Path(line.strip()) for line in out.split("pictures:")[1].split()]
+    assert len(pictures) == 7
+    assert all(cv2.imread(str(picture)) is not None for picture in pictures)
+    commands = [line.split()[2] for line in out.splitlines() if line.startswith("$")]
+    assert commands == ["pack", "pack", "train", "predict", "evaluate"]
+
+
+def test_a_folder_with_something_else_in_it_is_left_alone(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "thesis.txt").write_text("years of work")
+    status, _, err = run(f"demo -o {tmp_path}")
+    assert status == 2
+    assert "holds something else" in err
+    assert (tmp_path / "thesis.txt").exists()
