@@ -81,7 +81,7 @@ class AttributeTask(L.LightningModule):
         return float(self.trainer.optimizers[0].param_groups[0]["lr"])
 
     def _not_finite(self, losses: dict[Attribute, Tensor], batch: FaceBatch) -> NonFiniteLossError:
-        values = ", ".join(f"{name} {float(loss):g}" for name, loss in losses.items())
+        values = ", ".join(f"{name} {float(loss.detach()):g}" for name, loss in losses.items())
         names = [self.image_name(int(row)) for row in batch.indices]
         shown = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
         return NonFiniteLossError(

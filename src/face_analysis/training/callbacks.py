@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from pathlib import Path
@@ -89,6 +90,7 @@ class StopOnSignal(L.Callback):
         self.checkpoint = checkpoint
         self.received: int | None = None
         self.validated: int | None = None
+        self.process = os.getpid()
         self.previous: dict[int, Any] = {}
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -97,6 +99,8 @@ class StopOnSignal(L.Callback):
             self.previous[number] = signal.signal(number, self._note)
 
     def _note(self, number: int, frame: FrameType | None) -> None:
+        if os.getpid() != self.process:
+            return  # Ctrl-C reaches the loader's forked workers too; they must go on until the step is done
         if self.received is not None:
             raise KeyboardInterrupt
         self.received = number
