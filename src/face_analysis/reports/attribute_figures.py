@@ -113,6 +113,8 @@ def group_figure(part: AttributeReport) -> Figure:
         axes.axvline(overall.measures[key].value * measure.scale, color="0.35", linestyle="--", linewidth=1)
         axes.set_title(f"by true {grouping} (as perceived)", loc="left", fontsize=11)
     rows[-1].set_xlabel(f"{measure.heading}, 95 % interval; dashed: all images")
+    if measure.scale == 100:
+        rows[-1].set_xlim(min(rows[-1].get_xlim()[0], 95), 100.5)
     figure.suptitle(
         f"{overall.attribute.capitalize()}: {measure.title.lower()} by group, n = {overall.count}"
     )
