@@ -3,6 +3,7 @@ from __future__ import annotations
 import csv
 import math
 import os
+import resource
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -275,18 +276,26 @@ def test_early_stop_ends_a_run_that_does_not_gain(options: MakeOptions, tmp_path
 
 
 def test_a_full_disk_while_saving_says_so_and_keeps_the_last_checkpoint(
-    options: MakeOptions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    options: MakeOptions, tmp_path: Path
 ) -> None:
     train(options(epochs=1))
     before = (tmp_path / "run" / "checkpoints" / "last.ckpt").read_bytes()
-    real = torch.save
-
-    def full(content: object, file: object) -> None:
-        with Path("/dev/full").open("wb") as disk:
-            real(content, disk)
-
-    monkeypatch.setattr("face_analysis.training.checkpoints.torch.save", full)
-    with pytest.raises(WriteError, match="cannot write"):
-        train(options(epochs=2, resume=tmp_path / "run"))
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) // 2, limits[1]))
+    try:
+        with pytest.raises(WriteError, match=r"cannot write .*ckpt: File too large"):
+            train(options(epochs=2, resume=tmp_path / "run"))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert (tmp_path / "run" / "checkpoints" / "last.ckpt").read_bytes() == before
     assert not list((tmp_path / "run" / "checkpoints").glob(".*"))
+
+
+def test_signals_and_the_screen_are_given_back_when_a_run_fails(
+    options: MakeOptions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    handlers = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+    monkeypatch.setattr(attributes, "ordinal_loss", lambda logits, ages: logits.sum() * math.nan)
+    with pytest.raises(NonFiniteLossError):
+        train(options())
+    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == handlers

@@ -126,5 +126,6 @@ def _column(source: ImageSource, attribute: Attribute, wanted: Sequence[Attribut
         return labels[UNNAMED]
     there = ", ".join(labels) or "none"
     raise EmptyDataError(
-        f"{source.origin}: no column for {attribute} (label columns: {there}); use a list that has it"
+        f"{source.origin}: no column for {attribute} (label columns: {there}); use a list that has it, or "
+        "mend the first line, which tells a list's form: path race gender age"
     )

@@ -53,9 +53,15 @@ class Progress(L.Callback):
         self.bar.update(done - self.bar.n)
 
     def teardown(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
-        """Close the bar, however the run ended."""
+        """Close the bar."""
         if hasattr(self, "bar"):
             self.bar.close()
+
+    def on_exception(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException
+    ) -> None:
+        """Close the bar of a run that fails: Lightning does not call `teardown` then."""
+        self.teardown(trainer, pl_module, "fit")
 
 
 class PlateauSchedule(L.Callback):
@@ -143,6 +149,12 @@ class StopOnSignal(L.Callback):
         for number, handler in self.previous.items():
             signal.signal(number, handler)
         self.previous = {}
+
+    def on_exception(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException
+    ) -> None:
+        """Give the signals back after a run that fails or was stopped."""
+        self.teardown(trainer, pl_module, "fit")
 
 
 class RecordFailures(L.Callback):

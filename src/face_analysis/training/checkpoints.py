@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
 from face_analysis.datasets.attributes import Attribute
-from face_analysis.errors import MissingFileError, ModelMismatchError, WriteError
+from face_analysis.errors import MissingFileError, ModelMismatchError
 from face_analysis.files import whole_file
 from face_analysis.training.attributes import SCORE
 from face_analysis.zoo.card import BackboneConfig
@@ -25,11 +26,10 @@ class WholeFileIO(TorchCheckpointIO):
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
         """Write one checkpoint. Raises WriteError."""
-        try:
-            with whole_file(path) as partial, partial.open("wb") as file:
-                torch.save(checkpoint, file)
-        except RuntimeError as error:  # what torch makes of a failed write
-            raise WriteError(path, str(error).splitlines()[0]) from error
+        content = io.BytesIO()  # torch hides the reason of a failed write; a plain write tells it
+        torch.save(checkpoint, content)
+        with whole_file(path) as partial:
+            partial.write_bytes(content.getbuffer())
 
 
 class Identity(L.Callback):
