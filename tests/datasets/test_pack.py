@@ -209,8 +209,8 @@ def test_a_full_file_system_is_reported_and_left_clean(tmp_path: Path) -> None:
     assert left == []
 
 
-@pytest.mark.parametrize("target", ["none/p.lmdb", "file/p.lmdb"])
-def test_a_place_that_cannot_be_written_is_named(tmp_path: Path, target: str) -> None:
+def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
-    with pytest.raises(WriteError, match=r"p\.lmdb"), LmdbWriter(tmp_path / target, "race", ["race"]):
+    target = tmp_path / "file" / "p.lmdb"
+    with pytest.raises(WriteError, match=r"p\.lmdb"), LmdbWriter(target, "race", ["race"]):
         pass

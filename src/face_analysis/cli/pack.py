@@ -9,7 +9,8 @@ from typing import Annotated, Literal
 
 from face_analysis.cli.parser import parse
 from face_analysis.errors import UsageError
-from face_analysis.options import Opt
+from face_analysis.files import write_text
+from face_analysis.options import Opt, to_yaml
 
 PackAttribute = Literal["race", "gender", "age", "recognition"]
 
@@ -41,6 +42,7 @@ def main(arguments: Sequence[str]) -> int:
         report = pack_folder(options.source, path)
     else:
         raise UsageError("give --list with the labels, or --source with a subfolder a class for recognition")
+    write_text(path.with_suffix(".yaml"), to_yaml(options))
     failures = FailureLog(path.with_suffix(".errors.csv"))
     failures.add(report.failures)
     print(f"{path}: {report.written} images; {report.left_out} without a known {options.attribute} left out")

@@ -45,6 +45,7 @@ class LmdbWriter:
 
     def __enter__(self) -> LmdbWriter:
         try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
             self._temporary.unlink(missing_ok=True)
             # Nobody else knows the temporary name, so no lock file; one sync at the end is enough.
             self._env = lmdb.open(
