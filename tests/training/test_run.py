@@ -291,6 +291,11 @@ def test_a_full_disk_while_saving_says_so_and_keeps_the_last_checkpoint(
     assert not list((tmp_path / "run" / "checkpoints").glob(".*"))
 
 
+def test_loss_weights_belong_to_the_attributes_in_the_order_given(options: MakeOptions) -> None:
+    given = options(attribute=("age", "race"), loss_weights=(0.25, 3.0))
+    assert attributes.loss_weights(given, ("race", "age")) == {"race": 3.0, "age": 0.25}
+
+
 def test_signals_and_the_screen_are_given_back_when_a_run_fails(
     options: MakeOptions, monkeypatch: pytest.MonkeyPatch
 ) -> None:

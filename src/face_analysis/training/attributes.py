@@ -164,5 +164,6 @@ def loss_weights(options: TrainOptions, attributes: tuple[Attribute, ...]) -> di
     """
     given = options.loss_weights
     if given:
-        return dict(zip(attributes, given, strict=True))
+        by_name = dict(zip(options.attribute, given, strict=True))
+        return {name: by_name[name] for name in attributes}
     return {name: 0.1 if name == "age" and len(attributes) > 1 else 1.0 for name in attributes}
