@@ -12,7 +12,7 @@ from face_analysis import __version__
 from face_analysis.errors import FaceAnalysisError
 
 COMMANDS = {
-    "pack": "pack a list or a folder of images into an LMDB, which trains faster",
+    "pack": "pack a list or a folder of images into one LMDB file",
     "train": "train race, gender and age models",
     "predict": "predict race, gender and age of aligned faces",
     "evaluate": "measure predictions against labels, overall and by group",

@@ -13,9 +13,9 @@ from face_analysis.options import Opt
 T = TypeVar("T")
 
 
-def parse(command: str, options: type[T], arguments: Sequence[str], about: str = "") -> T:
+def parse(command: str, options: type[T], arguments: Sequence[str]) -> T:
     """Parse the words after the command's name; wrong ones end the program with a message and status 2."""
-    parser = ArgumentParser(prog=f"face-analysis {command}", description=about, exit_on_error=True)
+    parser = ArgumentParser(prog=f"face-analysis {command}")
     parser.add_argument("--config", action="config", help="YAML file with any of these options")
     _add_options(parser, options)
     namespace = parser.parse_args(list(arguments))

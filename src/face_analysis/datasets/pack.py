@@ -1,4 +1,4 @@
-"""Packs the images of a list or folder into one file that is read faster."""
+"""Packs the images of a list or folder into one file."""
 
 from __future__ import annotations
 

@@ -77,8 +77,7 @@ class PlateauSchedule(L.Callback):
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Take the new score."""
-        if not trainer.sanity_checking:
-            self.schedule.step(float(trainer.callback_metrics[SCORE]))
+        self.schedule.step(float(trainer.callback_metrics[SCORE]))
 
     def state_dict(self) -> dict[str, Any]:
         """The schedule's counters, for the checkpoint."""
