@@ -20,6 +20,20 @@ class ImageFailure:
 
 
 @dataclass(frozen=True)
+class Detection:
+    """Where a face is, in pixels of its photo.
+
+    `box` is x, y of the upper left corner, width, height, and may reach over the photo's edges. `landmarks`
+    (5, 2) are x, y of the eyes, the nose's tip and the corners of the mouth; of eyes and corners the one
+    further left in the photo of an upright face comes first. `score` is the detector's, 0 to 1.
+    """
+
+    box: tuple[float, float, float, float]
+    landmarks: NDArray[np.float32]
+    score: float
+
+
+@dataclass(frozen=True)
 class Prediction:
     """What the models say of one face; a field is None where no model was given for it.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import cast
 
 import cv2
 import numpy as np
@@ -10,6 +10,7 @@ import simplejpeg
 
 from face_analysis.errors import UnreadableImageError
 from face_analysis.images.headers import claimed_size
+from face_analysis.images.opencv_log import quiet
 from face_analysis.types import Image
 
 MAX_PIXELS = 2**27
@@ -64,16 +65,13 @@ def _decode_jpeg(data: bytes, name: str) -> Image:
 
 
 def _decode_other(data: bytes, name: str) -> Image:
-    logging: Any = cv2.utils.logging
-    level = logging.setLogLevel(0)  # the raised error tells it; OpenCV would print it as well
     try:
-        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB)
+        with quiet():
+            image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB)
     except cv2.error as error:
         raise UnreadableImageError(
             f"{name}: not an image ({error.err or error}); replace the file"
         ) from error
-    finally:
-        logging.setLogLevel(level)
     if image is None:
         raise UnreadableImageError(f"{name}: not an image, or a broken one; replace the file")
     if image.shape[0] * image.shape[1] > MAX_PIXELS:

@@ -1,0 +1,145 @@
+"""Finding faces: boxes and five landmarks, by YuNet."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from typing import Any, Protocol
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from face_analysis.errors import ModelMismatchError
+from face_analysis.images.boxes import distinct, inside
+from face_analysis.images.opencv_log import quiet
+from face_analysis.types import Detection, Image
+
+THRESHOLD = 0.7
+"""On group photos 0.6 found a face too many, 0.7 the right number."""
+COARSE, FINE = 640, 1600
+"""Longest sides, in pixels, that a larger photo is scaled to: large faces are found at the one, small ones
+at the other."""
+ROLL = 20.0
+"""Degrees of roll from which a face is turned upright and found again."""
+CANVAS = 256
+"""Side of the picture in which a rolled face is found again; the face takes half of it."""
+
+Pixels = NDArray[Any]
+
+
+class FaceDetector(Protocol):
+    """Anything that finds faces in RGB uint8 (H, W, 3), the best score first."""
+
+    def detect(self, image: Image) -> list[Detection]:
+        """The faces of one photo."""
+        ...
+
+
+class YuNet:
+    """YuNet (Wu et al. 2023, Machine Intelligence Research 20), the file of the OpenCV model zoo.
+
+    Landmarks of a face that is rolled by more than 20 degrees are found again with the face turned upright.
+    With `rotations` the photo is searched turned by 90, 180 and 270 degrees as well, for pixels that no EXIF
+    tag sets upright. May be called from several threads, each of which gets its own network.
+    """
+
+    def __init__(self, model: Path, threshold: float = THRESHOLD, *, rotations: bool = False) -> None:
+        self.model = model
+        self.threshold = threshold
+        self.turns = (0, 1, 2, 3) if rotations else (0,)
+        self._local = threading.local()
+        self._network()
+
+    def detect(self, image: Image) -> list[Detection]:
+        """The faces in RGB uint8 (H, W, 3), in its pixels, the best score first."""
+        found: list[Detection] = []
+        for side in _sides(image):
+            scale = min(1.0, side / max(image.shape[:2]))
+            pixels = _scaled(image, scale)
+            for turns in self.turns:
+                turned = np.ascontiguousarray(np.rot90(pixels, turns))
+                back = _turn_back(turns, pixels.shape, scale)
+                found.extend(_moved(face, back) for face in self._find(turned))
+        faces = [self._upright(image, face) for face in distinct(found)]
+        return [face for face in distinct(faces) if inside(face, image.shape)]
+
+    def _network(self) -> Any:
+        if not hasattr(self._local, "network"):
+            try:
+                with quiet():
+                    self._local.network = cv2.FaceDetectorYN.create(
+                        str(self.model), "", (COARSE, COARSE), self.threshold, 0.3, 5000
+                    )
+            except cv2.error as error:
+                raise ModelMismatchError(f"{self.model}: not a YuNet model ({error.err})") from error
+        return self._local.network
+
+    def _find(self, pixels: Pixels) -> list[Detection]:
+        network = self._network()
+        network.setInputSize((pixels.shape[1], pixels.shape[0]))
+        rows = network.detect(cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR))[1]
+        return [
+            Detection(
+                (float(row[0]), float(row[1]), float(row[2]), float(row[3])),
+                row[4:14].reshape(5, 2).copy(),
+                float(row[14]),
+            )
+            for row in (() if rows is None else rows)
+        ]
+
+    def _upright(self, image: Image, face: Detection) -> Detection:
+        """The face as it is found when turned upright, if it is rolled and found so."""
+        right, left = face.landmarks[0], face.landmarks[1]
+        roll = float(np.degrees(np.arctan2(left[1] - right[1], left[0] - right[0])))
+        if abs(roll) < ROLL:
+            return face
+        x, y, width, height = face.box
+        scale = CANVAS / 2 / max(width, height)
+        matrix = cv2.getRotationMatrix2D((x + width / 2, y + height / 2), roll, scale)
+        matrix[:, 2] += np.array([CANVAS / 2 - x - width / 2, CANVAS / 2 - y - height / 2])
+        turned = cv2.warpAffine(image, matrix, (CANVAS, CANVAS))
+        back = cv2.invertAffineTransform(matrix)
+        again = [_moved(other, back) for other in self._find(turned)]
+        nearest = min(again, key=lambda other: _distance(other, face), default=None)
+        if nearest is None or _distance(nearest, face) > max(width, height) / 2:
+            return face
+        return Detection(nearest.box, nearest.landmarks, max(nearest.score, face.score))
+
+
+def _sides(image: Image) -> tuple[int, ...]:
+    return (COARSE,) if max(image.shape[:2]) <= COARSE else (COARSE, FINE)
+
+
+def _scaled(image: Image, scale: float) -> Pixels:
+    if scale == 1.0:
+        return image
+    height, width = image.shape[:2]
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    return cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+
+
+def _turn_back(turns: int, shape: tuple[int, ...], scale: float) -> NDArray[np.float64]:
+    """The matrix from pixels of the scaled image, turned `turns` times by 90 degrees, to the photo's."""
+    height, width = shape[0], shape[1]
+    matrix = {
+        0: [[1, 0, 0], [0, 1, 0]],
+        1: [[0, -1, width], [1, 0, 0]],
+        2: [[-1, 0, width], [0, -1, height]],
+        3: [[0, 1, 0], [-1, 0, height]],
+    }[turns]
+    return np.array(matrix, np.float64) / scale
+
+
+def _moved(face: Detection, matrix: Pixels) -> Detection:
+    """The face under an affine (2, 3) matrix; its box is the upright one around the moved corners."""
+    x, y, width, height = face.box
+    corners = np.array([(x, y), (x + width, y), (x, y + height), (x + width, y + height)])
+    moved = corners @ matrix[:, :2].T + matrix[:, 2]
+    (x0, y0), (x1, y1) = moved.min(axis=0), moved.max(axis=0)
+    landmarks = (face.landmarks @ matrix[:, :2].T + matrix[:, 2]).astype(np.float32)
+    return Detection((float(x0), float(y0), float(x1 - x0), float(y1 - y0)), landmarks, face.score)
+
+
+def _distance(face: Detection, other: Detection) -> float:
+    return float(np.linalg.norm(face.landmarks.mean(axis=0) - other.landmarks.mean(axis=0)))
