@@ -9,6 +9,7 @@ from torch import nn
 from face_analysis.errors import UsageError
 from face_analysis.models.iresnet import MODES, UNITS, IResNet
 from face_analysis.models.mobilefacenet import MobileFaceNet
+from face_analysis.models.mobilenet import MobileNet
 from face_analysis.zoo.card import BackboneConfig, BackboneName
 
 MAX_WIDTH = 8.0
@@ -24,6 +25,8 @@ def build_backbone(config: BackboneConfig) -> nn.Module:
     _check(config)
     if config.name == "mobilefacenet":
         return MobileFaceNet(config.width, config.dropout, config.embedding_size)
+    if config.name == "mobilenet":
+        return MobileNet(config.width, config.dropout, config.embedding_size)
     return IResNet(config.depth, config.mode, config.width, config.dropout, config.embedding_size)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -17,6 +18,8 @@ from face_analysis.losses.classification import weighted_cross_entropy
 from face_analysis.losses.ordinal import expected_age, ordinal_loss
 from face_analysis.models.attributes import AttributeNetwork
 from face_analysis.training.augment import augment
+from face_analysis.training.degrade import degrade
+from face_analysis.training.freeze import frozen_parts
 from face_analysis.training.options import TrainOptions
 
 SCORE = "val_score"
@@ -44,6 +47,14 @@ class AttributeTask(L.LightningModule):
         self.options = options
         self.image_name = image_name
         self.loss_weights = loss_weights(options, self.attributes)
+        self.frozen = frozen_parts(network.backbone, options.freeze)
+
+    def train(self, mode: bool = True) -> AttributeTask:
+        """Set the mode of all but the frozen parts, whose batch norms keep their averages."""
+        super().train(mode)
+        for part in self.frozen:
+            part.eval()
+        return self
 
     @staticmethod
     def logged(attributes: tuple[Attribute, ...]) -> tuple[str, ...]:
@@ -59,7 +70,7 @@ class AttributeTask(L.LightningModule):
         """Loss of one batch; a batch with fewer than two readable images is passed over."""
         if len(batch.images) < 2:
             return None
-        logits = self.network(augment(normalise(batch.images), self.options.jitter))
+        logits = self.network(self._augmented(batch.images))
         losses = {
             name: self._loss(name, logits[name], batch.labels[:, column])
             for column, name in enumerate(self.attributes)
@@ -71,6 +82,10 @@ class AttributeTask(L.LightningModule):
         self.log_dict({f"train_loss_{name}": loss.detach() for name, loss in losses.items()})
         self.log("learning_rate", self._learning_rate())
         return total
+
+    def _augmented(self, images: Tensor) -> Tensor:
+        with torch.autocast(images.device.type, enabled=False):
+            return degrade(augment(normalise(images), self.options.jitter), self.options.degrade)
 
     def _loss(self, attribute: Attribute, logits: Tensor, labels: Tensor) -> Tensor:
         if attribute == "age":
@@ -131,10 +146,13 @@ class AttributeTask(L.LightningModule):
             for module in self.network.backbone.modules()
             if isinstance(module, torch.nn.modules.batchnorm._BatchNorm)
             for parameter in module.parameters(recurse=False)
+            if parameter.requires_grad
         ]
         exempt = {id(parameter) for parameter in norms}
         backbone = [
-            parameter for parameter in self.network.backbone.parameters() if id(parameter) not in exempt
+            parameter
+            for parameter in self.network.backbone.parameters()
+            if parameter.requires_grad and id(parameter) not in exempt
         ]
         groups: list[dict[str, Any]] = [
             {"params": backbone, "weight_decay": options.weight_decay},
@@ -148,8 +166,25 @@ class AttributeTask(L.LightningModule):
         optimiser = torch.optim.SGD(groups, lr=options.lr, momentum=options.momentum)
         if options.lr_plateau:
             return optimiser
+        if options.lr_cosine:
+            schedule = torch.optim.lr_scheduler.LambdaLR(
+                optimiser, warm_cosine(self.trainer.estimated_stepping_batches, options.epochs)
+            )
+            return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
         steps = torch.optim.lr_scheduler.MultiStepLR(optimiser, list(options.lr_steps), gamma=0.1)
         return {"optimizer": optimiser, "lr_scheduler": steps}
+
+
+def warm_cosine(steps: float, epochs: int) -> Callable[[int], float]:
+    """The factor on the learning rate at each step: up along a line for half an epoch, then a cosine."""
+    warm = max(1.0, steps / epochs / 2)
+
+    def factor(step: int) -> float:
+        if step < warm:
+            return (step + 1) / (warm + 1)
+        return 0.5 * (1 + math.cos(math.pi * min(1.0, (step - warm) / max(1.0, steps - warm))))
+
+    return factor
 
 
 def measure_name(attribute: Attribute) -> str:

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 from face_analysis.datasets.attributes import ATTRIBUTES, LABEL_COUNT, OUTPUTS, Attribute
 from face_analysis.errors import UsageError
 from face_analysis.options import Opt
-from face_analysis.zoo.card import BackboneConfig
+from face_analysis.zoo.card import BackboneConfig, BackboneName
 
 Precision = Literal["auto", "32-true", "bf16-mixed", "16-mixed", "bf16-true"]
 
@@ -29,7 +29,7 @@ class TrainOptions:
     output: Annotated[Path | None, Opt("run folder (default: runs/<prefix>_<time>)", "-o")] = None
     prefix: Annotated[str | None, Opt("name of the run (default: the attributes)", "-p")] = None
 
-    backbone: Annotated[Literal["iresnet", "mobilefacenet"], Opt("network under the heads")] = "iresnet"
+    backbone: Annotated[BackboneName, Opt("network under the heads")] = "iresnet"
     depth: Annotated[int, Opt("iresnet: 18, 34, 50, 100 or 152", "-d")] = 50
     net_mode: Annotated[Literal["ir", "ir_se"], Opt("iresnet: units without or with SE", "-n")] = "ir_se"
     width: Annotated[float, Opt("factor on the channels of the backbone")] = 1.0
@@ -43,10 +43,19 @@ class TrainOptions:
         12,
         14,
     )
+    lr_cosine: Annotated[
+        bool, Opt("raise the learning rate over the first half epoch, then lower it along a cosine to 0")
+    ] = False
     lr_plateau: Annotated[bool, Opt("lower the learning rate on a plateau, not by epoch", "-lrp")] = False
     early_stop: Annotated[bool, Opt("stop after 5 validations without gain", "-es")] = False
     momentum: Annotated[float, Opt("momentum of SGD")] = 0.9
     weight_decay: Annotated[float, Opt("on all but the backbone's batch-norm parameters")] = 5e-4
+    freeze: Annotated[
+        int, Opt("with -1 the whole backbone learns; with N >= 0 its stem and first N units stay as they are")
+    ] = -1
+    ema: Annotated[
+        float, Opt("decay a step of a running average of the weights, which is what is kept; 0: none")
+    ] = 0.0
     head_lr: Annotated[
         float, Opt("factor on the learning rate of the heads; their decay is divided by it")
     ] = 1.0
@@ -59,6 +68,9 @@ class TrainOptions:
     ] = ()
     jitter: Annotated[
         float, Opt("0 to 1: random shift, scale, rotation, brightness, contrast; 0: flips alone")
+    ] = 0.0
+    degrade: Annotated[
+        float, Opt("0 to 1: share of images made blurred, coarse in JPEG, off in colour, partly covered")
     ] = 0.0
     validations: Annotated[int, Opt("validations an epoch")] = 5
 
@@ -95,6 +107,8 @@ def checked(options: TrainOptions) -> tuple[tuple[Attribute, ...], BackboneConfi
             f"--num_classes {options.num_classes}: {', '.join(attributes)} does not have so many"
         )
     _check_ranges(options)
+    if options.lr_cosine and options.lr_plateau:
+        raise UsageError("--lr_cosine and --lr_plateau: give one")
     backbone = BackboneConfig(
         options.backbone, options.depth, options.net_mode, options.width, options.dropout
     )
@@ -114,6 +128,9 @@ def _check_ranges(options: TrainOptions) -> None:
         "validations": (1, math.inf),
         "workers": (0, math.inf),
         "jitter": (0, 1),
+        "degrade": (0, 1),
+        "freeze": (-1, math.inf),
+        "ema": (0, 0.999999),
         "class_weight_power": (0, 1),
         "dropout": (0, 1),
     }

@@ -6,7 +6,7 @@ import logging
 import warnings
 
 import lightning as L
-from lightning.pytorch.callbacks import EarlyStopping
+from lightning.pytorch.callbacks import EarlyStopping, EMAWeightAveraging
 from lightning.pytorch.loggers import TensorBoardLogger
 
 from face_analysis.files import FailureLog
@@ -36,6 +36,8 @@ def make_trainer(
         *savers(folder.checkpoints),
         StopOnSignal(folder.checkpoints / "last.ckpt"),
     ]
+    if options.ema:
+        callbacks.append(EMAWeightAveraging(decay=options.ema))
     if options.lr_plateau:
         callbacks.append(PlateauSchedule())
     if options.early_stop:

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from face_analysis.errors import ModelMismatchError
 
-BackboneName = Literal["iresnet", "mobilefacenet"]
+BackboneName = Literal["iresnet", "mobilefacenet", "mobilenet"]
 
 
 @dataclass(frozen=True)
