@@ -1,22 +1,31 @@
 from __future__ import annotations
 
 import io
-import struct
-import zlib
+import warnings
 from pathlib import Path
 
 import numpy as np
 import pytest
+import simplejpeg
+import tifffile
 import torch
+from image_rarities import deep_png
+from image_seeds import seeds
 from PIL import Image as Pillow
 from PIL import ImageOps
 
 from face_analysis.errors import UnreadableImageError
-from face_analysis.images.decode import MAX_PIXELS, decode, fit
-from face_analysis.images.headers import claimed_size
+from face_analysis.images.decode import decode, fit
 from face_analysis.images.normalise import normalise
 
 ORIENTATION_TAG = 0x0112
+# Of each format and kind one picture of 123x97 and smaller ones.
+KINDS = [
+    pytest.param(data, id=f"{form}-{number}")
+    for form, images in seeds().items()
+    for number, data in enumerate(images)
+    if len(data) < 100_000
+]
 
 
 def picture(height: int = 60, width: int = 84) -> Pillow.Image:
@@ -32,8 +41,30 @@ def encoded(image: Pillow.Image, form: str, **options: object) -> bytes:
 
 
 def by_pillow(data: bytes) -> np.ndarray:
-    with Pillow.open(io.BytesIO(data)) as image:
+    with Pillow.open(io.BytesIO(data)) as image, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # about palettes with transparency
+        if image.mode.startswith("I;16"):  # which Pillow would clip at 255
+            return np.repeat((np.asarray(image).astype(int) >> 8)[:, :, None], 3, axis=2)
         return np.asarray(ImageOps.exif_transpose(image).convert("RGB")).astype(int)
+
+
+@pytest.mark.parametrize("data", KINDS)
+def test_every_kind_of_image_agrees_with_pillow(data: bytes) -> None:
+    ours, theirs = decode(data, "kind"), by_pillow(data)
+    assert (ours.dtype, ours.shape) == (np.uint8, theirs.shape)
+    assert ours.flags.c_contiguous
+    assert np.abs(ours - theirs).max() <= 1
+
+
+@pytest.mark.parametrize("data", KINDS)
+def test_a_cut_image_is_refused_or_gives_the_same_pixels_as_the_whole(data: bytes) -> None:
+    whole = decode(data, "whole")
+    for end in np.unique(np.linspace(0, len(data) - 1, 25).astype(int)):
+        try:
+            pixels = decode(data[:end], "cut")
+        except UnreadableImageError:
+            continue
+        np.testing.assert_array_equal(pixels, whole)
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
@@ -48,26 +79,29 @@ def test_exif_orientation_is_applied_as_pillow_does(orientation: int, form: str)
     assert np.abs(ours - theirs).max() <= 1
 
 
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("deep", [False, True])
+@pytest.mark.parametrize("layout", [{"tile": (32, 32)}, {"rowsperstrip": 7}])
+def test_orientation_of_tiles_and_strips_is_applied(
+    orientation: int, deep: bool, layout: dict[str, object]
+) -> None:
+    pixels, buffer = np.asarray(picture()), io.BytesIO()
+    values = pixels.astype(np.uint16) * 257 if deep else pixels
+    tag = (ORIENTATION_TAG, "H", 1, orientation, True)
+    tifffile.imwrite(buffer, values, photometric="rgb", extratags=[tag], **layout)
+    exif = Pillow.Exif()
+    exif[ORIENTATION_TAG] = orientation
+    expected = by_pillow(encoded(picture(), "PNG", exif=exif))
+    np.testing.assert_array_equal(decode(buffer.getvalue(), "scan"), expected)
+
+
 @pytest.mark.parametrize(
-    ("form", "options"),
-    [
-        ("JPEG", {"quality": 95}),
-        ("JPEG", {"quality": 80, "subsampling": 0}),
-        ("JPEG", {"quality": 80, "progressive": True}),
-        ("PNG", {}),
-        ("BMP", {}),
-        ("WEBP", {"lossless": True}),
-        ("TIFF", {}),
-        ("PPM", {}),
-    ],
+    "options", [{"quality": 95}, {"quality": 80, "subsampling": 0}, {"quality": 80, "progressive": True}]
 )
 @pytest.mark.parametrize("mode", ["RGB", "L"])
-def test_colour_and_grey_agree_with_pillow(form: str, options: dict[str, object], mode: str) -> None:
-    data = encoded(picture().convert(mode), form, **options)
-    ours = decode(data, "photo")
-    assert ours.dtype == np.uint8
-    assert ours.flags.c_contiguous
-    assert np.abs(ours - by_pillow(data)).max() <= 1
+def test_jpeg_pixels_agree_with_pillow(options: dict[str, object], mode: str) -> None:
+    data = encoded(picture().convert(mode), "JPEG", **options)
+    assert np.abs(decode(data, "photo") - by_pillow(data)).max() <= 1
 
 
 def test_palette_images_agree_with_pillow() -> None:
@@ -104,16 +138,40 @@ def test_sixteen_bit_grey_keeps_its_high_byte() -> None:
     np.testing.assert_array_equal(ours, np.repeat((values >> 8)[:, :, None], 3, axis=2))
 
 
-def test_sixteen_bit_colour_keeps_its_high_byte_in_rgb_order() -> None:
-    values = np.random.default_rng(3).integers(0, 2**16, (9, 7, 3)).astype(">u2")
-    rows = b"".join(b"\0" + row.tobytes() for row in values)
-    header = struct.pack(">IIBBBBB", 7, 9, 16, 2, 0, 0, 0)
-    chunks = [(b"IHDR", header), (b"IDAT", zlib.compress(rows)), (b"IEND", b"")]
-    data = b"\x89PNG\r\n\x1a\n" + b"".join(
-        struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
-        for kind, body in chunks
-    )
-    np.testing.assert_array_equal(decode(data, "deep"), (values >> 8).astype(np.uint8))
+@pytest.mark.parametrize("form", ["PNG", "TIFF"])
+def test_sixteen_bit_colour_keeps_its_high_byte_in_rgb_order(form: str) -> None:
+    values, buffer = np.random.default_rng(3).integers(0, 2**16, (9, 7, 3)).astype(np.uint16), io.BytesIO()
+    tifffile.imwrite(buffer, values, photometric="rgb")
+    data = deep_png(values) if form == "PNG" else buffer.getvalue()
+    expected = values >> 8 if form == "PNG" else np.round(values / 257)
+    np.testing.assert_array_equal(decode(data, "deep"), expected.astype(np.uint8))
+
+
+@pytest.mark.parametrize("subsampling", ["444", "420"])
+def test_ycck_jpeg_agrees_with_pillow(subsampling: str) -> None:
+    inks = np.ascontiguousarray(picture().convert("CMYK"))
+    data = simplejpeg.encode_jpeg(inks, 95, "CMYK", subsampling)
+    assert simplejpeg.decode_jpeg_header(data)[2] == "YCCK"
+    assert np.abs(decode(data, "print") - by_pillow(data)).max() <= 2
+
+
+@pytest.mark.parametrize("form", ["GIF", "PNG", "WEBP"])
+def test_of_an_animation_the_first_picture_counts(form: str) -> None:
+    frames = [picture().quantize(60).convert("RGB").rotate(angle) for angle in (0, 90, 180)]
+    options = {"lossless": True} if form == "WEBP" else {}
+    data = encoded(frames[0], form, save_all=True, append_images=frames[1:], **options)
+    np.testing.assert_array_equal(decode(data, "film"), np.asarray(frames[0]))
+
+
+def test_of_an_animated_png_the_picture_for_old_viewers_counts() -> None:
+    frames = [picture().rotate(angle) for angle in (0, 90, 180)]
+    data = encoded(frames[0], "PNG", save_all=True, append_images=frames[1:], default_image=True)
+    np.testing.assert_array_equal(decode(data, "film"), np.asarray(frames[0]))
+
+
+def test_transparent_pixels_of_a_gif_keep_their_colours() -> None:
+    data = encoded(picture().quantize(32), "GIF", transparency=5)
+    np.testing.assert_array_equal(decode(data, "gif"), by_pillow(data))
 
 
 def test_cmyk_jpeg_agrees_with_pillow() -> None:
@@ -142,14 +200,6 @@ def test_truncated_images_are_refused_by_name(form: str, options: dict[str, obje
         decode(data[: int(len(data) * part)], "folder/cut.jpg")
 
 
-@pytest.mark.parametrize(
-    "data", [b"", b"\xff\xd8", b"GIF89a", b"\x89PNG\r\n\x1a\n", b"hello, this is text", bytes(5000)]
-)
-def test_bytes_that_are_no_image_are_refused_by_name(data: bytes) -> None:
-    with pytest.raises(UnreadableImageError, match="notes"):
-        decode(data, "notes")
-
-
 def test_broken_images_print_nothing(capfd: pytest.CaptureFixture[str]) -> None:
     for form in ("JPEG", "PNG", "TIFF", "GIF", "BMP"):
         data = encoded(picture(), form)
@@ -157,20 +207,6 @@ def test_broken_images_print_nothing(capfd: pytest.CaptureFixture[str]) -> None:
             decode(data[: len(data) // 2], "cut")
     captured = capfd.readouterr()
     assert captured.out + captured.err == ""
-
-
-@pytest.mark.parametrize("form", ["JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF"])
-def test_the_claimed_size_is_read_from_the_header(form: str) -> None:
-    assert claimed_size(encoded(picture(61, 83), form)) == (61, 83)
-    assert claimed_size(encoded(picture(61, 83), "WEBP", lossless=True)) == (61, 83)
-
-
-def test_a_decompression_bomb_is_refused_before_it_is_decoded() -> None:
-    side = int(MAX_PIXELS**0.5) + 1
-    header = struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0)
-    data = b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + b"IHDR" + header + b"\0" * 100
-    with pytest.raises(UnreadableImageError, match=f"bomb.*{side}x{side}.*limit"):
-        decode(data, "bomb")
 
 
 @pytest.mark.parametrize(("height", "width"), [(144, 144), (250, 250), (113, 200), (80, 60), (336, 448)])

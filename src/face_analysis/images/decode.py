@@ -9,33 +9,41 @@ import numpy as np
 import simplejpeg
 
 from face_analysis.errors import UnreadableImageError
-from face_analysis.images.headers import claimed_size
+from face_analysis.images.containers import Encoded
+from face_analysis.images.headers import read_header
 from face_analysis.images.opencv_log import quiet
+from face_analysis.images.orientation import upright
 from face_analysis.types import Image
 
-MAX_PIXELS = 2**27
-"""134 million; the claimed size of a larger image is refused before anything is decoded."""
+MAX_PIXELS = 2**26
+"""67 million; the claimed size of a larger image is refused before anything is decoded. A JPEG of one scan
+may have twice as many, since its reader needs no copy beside its output."""
+MAX_BYTES = 2 * 10**8
+"""Of an encoded image. With MAX_PIXELS this keeps decoding within 1 GB, in every format."""
 
 
 def decode(data: bytes, name: str) -> Image:
-    """Decode an image to RGB uint8, shape (H, W, 3), upright.
+    """Decode a JPEG, PNG, WebP, GIF, BMP, TIFF or PNM image to RGB uint8, shape (H, W, 3), upright.
 
-    EXIF orientation is applied. Grey and palette images come out as RGB, 16-bit values are divided by 256,
-    CMYK JPEG is converted, and alpha is dropped: the stored colours stay as they are, without a background
-    (in TIFF, whose reader multiplies alpha in, they come out over black).
-    `name` is what the error calls the image. Raises UnreadableImageError for bytes that are no image, for a
-    truncated or damaged one, and for one of more than MAX_PIXELS pixels.
+    EXIF orientation is applied. Grey and palette images come out as RGB, 16-bit values keep their high byte
+    (in TIFF they are rounded), CMYK JPEG is converted, and alpha is dropped: the stored colours stay as they
+    are, without a background (in TIFF, whose reader multiplies alpha in, they come out over black). Of an
+    animation the first picture counts. `name` is what the error calls the image.
+    Raises UnreadableImageError for bytes that are no image, for another format, for a truncated or damaged
+    image, and for one of more than MAX_BYTES or MAX_PIXELS.
     """
-    size = claimed_size(data)
-    if size is not None and size[0] * size[1] > MAX_PIXELS:
-        raise UnreadableImageError(
-            f"{name}: {size[1]}x{size[0]} pixels are more than the limit of {MAX_PIXELS}; make it smaller"
-        )
-    if size is not None and data.startswith(b"\xff\xd8"):
-        return _decode_jpeg(data, name)
-    if data.startswith(b"\x89PNG") and b"IEND" not in data:
-        raise UnreadableImageError(f"{name}: the PNG image is cut short; replace the file")
-    return _decode_other(data, name)
+    try:
+        if len(data) > MAX_BYTES:
+            raise ValueError(f"{len(data)} bytes are more than the limit of {MAX_BYTES}; make it smaller")
+        form, encoded = read_header(data)
+        limit = 2 * MAX_PIXELS if encoded.streams else MAX_PIXELS
+        if encoded.height * encoded.width > limit:
+            size = f"{encoded.width}x{encoded.height}"
+            raise ValueError(f"{size} pixels are more than the limit of {limit}; make it smaller")
+        image = _jpeg_pixels(data) if form == "JPEG" else _pixels(form, encoded)
+    except ValueError as error:
+        raise UnreadableImageError(f"{name}: {error}") from error
+    return upright(image, encoded.orientation)
 
 
 def fit(image: Image, size: int = 112) -> Image:
@@ -53,27 +61,20 @@ def fit(image: Image, size: int = 112) -> Image:
     )
 
 
-def _decode_jpeg(data: bytes, name: str) -> Image:
-    oriented = b"Exif\0\0" in data
+def _jpeg_pixels(data: bytes) -> Image:
     try:
-        # Strict decoding is what finds a truncated JPEG. One with EXIF is only checked here, at an eighth of
-        # its size, since OpenCV applies the orientation.
-        image = simplejpeg.decode_jpeg(data, "RGB", strict=True, min_factor=8 if oriented else 1)
+        return cast(Image, simplejpeg.decode_jpeg(data, "RGB", strict=True))  # strict finds a truncated one
     except ValueError as error:
-        raise UnreadableImageError(f"{name}: broken JPEG ({error}); replace the file") from error
-    return _decode_other(data, name) if oriented else cast(Image, image)
+        raise ValueError(f"broken JPEG ({error}); replace the file") from error
 
 
-def _decode_other(data: bytes, name: str) -> Image:
+def _pixels(form: str, encoded: Encoded) -> Image:
+    flags = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
     try:
         with quiet():
-            image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB)
+            image = cv2.imdecode(np.frombuffer(encoded.body, np.uint8), flags)
     except cv2.error as error:
-        raise UnreadableImageError(
-            f"{name}: not an image ({error.err or error}); replace the file"
-        ) from error
-    if image is None:
-        raise UnreadableImageError(f"{name}: not an image, or a broken one; replace the file")
-    if image.shape[0] * image.shape[1] > MAX_PIXELS:
-        raise UnreadableImageError(f"{name}: more than the limit of {MAX_PIXELS} pixels; make it smaller")
+        raise ValueError(f"broken {form} image ({error.err or error}); replace the file") from error
+    if image is None or image.shape != (encoded.height, encoded.width, 3):
+        raise ValueError(f"broken {form} image; replace the file")
     return cast(Image, image)
