@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 
@@ -48,6 +49,31 @@ class PackedFileError(FaceAnalysisError):
 
 class ModelMismatchError(FaceAnalysisError):
     """Weights that do not fit their card, their network, or the task asked for."""
+
+
+class UnknownModelError(FaceAnalysisError):
+    """A name, or the content of a file, that the catalogue of models does not have."""
+
+
+class DamagedModelError(FaceAnalysisError):
+    """A stored model does not have the SHA-256 of the catalogue."""
+
+
+class ModelNotFoundError(FaceAnalysisError):
+    """A model of the catalogue is at none of its places; `tried` names each with the reason."""
+
+    def __init__(self, name: str, tried: Sequence[str]) -> None:
+        self.tried = tuple(tried)
+        super().__init__(
+            f"model `{name}` not found: {'; '.join(tried)}. "
+            "Get the file another way and put it into the cache with `face-analysis models import -m FILE`"
+        )
+
+
+class DownloadError(ModelNotFoundError):
+    """A model could not be fetched: no connection, no answer in time, cut short, or not the right file."""
+
+    exit_code = 1
 
 
 class WriteError(FaceAnalysisError):

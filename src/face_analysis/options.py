@@ -14,14 +14,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Opt:
-    """Stands in `Annotated[type, Opt(help, short flags ...)]` of a field that is a command-line option."""
+    """Stands in `Annotated[type, Opt(help, short flags ...)]` of a field that is a command-line option.
+
+    A `positional` one is given without a flag: one word, or any number of them for a tuple.
+    """
 
     help: str
     flags: tuple[str, ...]
+    positional: bool
 
-    def __init__(self, help: str, *flags: str) -> None:  # noqa: A002
+    def __init__(self, help: str, *flags: str, positional: bool = False) -> None:  # noqa: A002
         object.__setattr__(self, "help", help)
         object.__setattr__(self, "flags", flags)
+        object.__setattr__(self, "positional", positional)
 
 
 def to_yaml(options: DataclassInstance) -> str:

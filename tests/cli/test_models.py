@@ -21,7 +21,7 @@ def test_an_original_pair_is_imported_with_a_card_that_says_where_it_is_from(
     assert "depth 50 and net_mode ir: give these" in err
     status, out, _ = run(f"{words} -n ir")
     assert (status, out.strip()) == (0, f"{tmp_path}/gender.safetensors")
-    status, out, _ = run(f"models show -m {tmp_path}/gender.safetensors")
+    status, out, _ = run(f"models show {tmp_path}/gender.safetensors")
     card = json.loads(out)
     assert status == 0
     assert card["tasks"] == ["gender"]
@@ -32,4 +32,4 @@ def test_an_original_pair_is_imported_with_a_card_that_says_where_it_is_from(
 def test_a_wrong_action_tells_the_right_ones(run: Run) -> None:
     status, out, err = run("models fly")
     assert (status, out) == (2, "")
-    assert "show|import" in err
+    assert "list|show|path|import|verify" in err

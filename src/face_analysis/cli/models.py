@@ -1,4 +1,4 @@
-"""`face-analysis models`: show a model's card; import checkpoints of the original system."""
+"""`face-analysis models`: the models that are known, where they lie, and whether they are whole."""
 
 from __future__ import annotations
 
@@ -8,25 +8,51 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
+from face_analysis.cli.model_text import about, table
+from face_analysis.cli.model_verify import checks
 from face_analysis.cli.parser import parse
+from face_analysis.errors import UsageError
 from face_analysis.options import Opt
+from face_analysis.zoo.catalogue import CATALOGUE
+from face_analysis.zoo.find import find, take_in
 
-USAGE = "usage: face-analysis models show|import [options]"
+USAGE = "usage: face-analysis models list|show|path|import|verify [options]"
+
+
+@dataclass(frozen=True)
+class ListOptions:
+    """There is nothing to choose."""
 
 
 @dataclass(frozen=True)
 class ShowOptions:
-    """Which card to show."""
+    """Which model to show."""
 
-    model: Annotated[Path, Opt("a .safetensors file", "-m")]
+    model: Annotated[str, Opt("name of a model, or a .safetensors file", positional=True)]
+
+
+@dataclass(frozen=True)
+class PathOptions:
+    """Which model to find."""
+
+    model: Annotated[str, Opt("name of a model", positional=True)]
+
+
+@dataclass(frozen=True)
+class VerifyOptions:
+    """Which models to verify."""
+
+    models: Annotated[
+        tuple[str, ...], Opt("names of models, or files (default: all names)", positional=True)
+    ] = ()
 
 
 @dataclass(frozen=True)
 class ImportOptions:
     """What to import."""
 
-    model: Annotated[Path, Opt("model_*.pth of the original system", "-m")]
-    dest: Annotated[Path, Opt("the .safetensors file to write", "-d")]
+    model: Annotated[Path, Opt("file of a known model, or model_*.pth of the original system", "-m")]
+    dest: Annotated[Path | None, Opt("for model_*.pth: the .safetensors file to write", "-d")] = None
     head: Annotated[Path | None, Opt("head_*.pth (default: beside the model)", "-hd")] = None
     attribute: Annotated[
         Literal["race", "gender", "age"] | None, Opt("checked against the head's outputs", "-a")
@@ -36,27 +62,60 @@ class ImportOptions:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Exit status 0; what was asked for goes to stdout."""
-    actions = {"show": show, "import": import_original}
+    """Exit status 0, or 1 when a verified model is damaged; what was asked for goes to stdout."""
+    actions = {
+        "list": list_models,
+        "show": show,
+        "path": path,
+        "import": import_model,
+        "verify": verify,
+    }
     words = list(arguments)
     if not words or words[0] not in actions:
         print(USAGE, file=sys.stdout if words in (["-h"], ["--help"]) else sys.stderr)
         return 0 if words in (["-h"], ["--help"]) else 2
-    actions[words[0]](words[1:])
+    return actions[words[0]](words[1:])
+
+
+def list_models(arguments: Sequence[str]) -> int:
+    """Print a line a model of the catalogue."""
+    parse("models list", ListOptions, arguments)
+    print(table(CATALOGUE.values()))
     return 0
 
 
-def show(arguments: Sequence[str]) -> None:
-    """Print the card of a model whose weights are those the card was made for."""
-    options = parse("models show", ShowOptions, arguments)
-    from face_analysis.models.weights import load_model
-
-    print(load_model(options.model).card.to_json())
+def show(arguments: Sequence[str]) -> int:
+    """Print what the catalogue says of a model, and the card of one that has a card."""
+    print(about(parse("models show", ShowOptions, arguments).model))
+    return 0
 
 
-def import_original(arguments: Sequence[str]) -> None:
-    """Write an original checkpoint pair as one file with its card."""
+def path(arguments: Sequence[str]) -> int:
+    """Print where the file of a model is, fetching it if need be."""
+    print(find(parse("models path", PathOptions, arguments).model))
+    return 0
+
+
+def verify(arguments: Sequence[str]) -> int:
+    """Print a line a file: whether its bytes are the catalogue's, and its weights those of its card."""
+    status = 0
+    for name in parse("models verify", VerifyOptions, arguments).models or CATALOGUE:
+        for check in checks(name):
+            print(f"{check.word:8}  {check.detail}")
+            status = max(status, check.status)
+    return status
+
+
+def import_model(arguments: Sequence[str]) -> int:
+    """Write an original checkpoint pair as one file with its card, or copy a known model into the cache."""
     options = parse("models import", ImportOptions, arguments)
+    if options.dest is None:
+        if options.model.suffix == ".pth":
+            raise UsageError(
+                f"{options.model}: a checkpoint of the original system needs -d FILE.safetensors"
+            )
+        print(take_in(options.model))
+        return 0
     from face_analysis.models.original import read_original
     from face_analysis.models.weights import save_model
 
@@ -65,3 +124,4 @@ def import_original(arguments: Sequence[str]) -> None:
     )
     save_model(options.dest, network, card)
     print(options.dest)
+    return 0

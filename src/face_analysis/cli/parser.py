@@ -20,7 +20,8 @@ def parse(command: str, options: type[T], arguments: Sequence[str]) -> T:
     _add_options(parser, options)
     namespace = parser.parse_args(list(arguments))
     values = {item.name: getattr(namespace, item.name) for item in fields(options)}  # type: ignore[arg-type]
-    return options(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
+    given = {name: value for name, value in values.items() if value is not None}
+    return options(**{k: tuple(v) if isinstance(v, list) else v for k, v in given.items()})
 
 
 def _add_options(parser: ArgumentParser, options: type) -> None:
@@ -29,14 +30,17 @@ def _add_options(parser: ArgumentParser, options: type) -> None:
         kind, opt = get_args(hints[item.name])
         assert isinstance(opt, Opt)
         settings: dict[str, Any] = {"help": opt.help}
-        if item.default is MISSING:
+        if opt.positional:
+            settings |= {} if item.default is MISSING else {"nargs": "?"}
+        elif item.default is MISSING:
             settings["required"] = True
         else:
             settings["default"] = list(item.default) if isinstance(item.default, tuple) else item.default
         if kind is bool:
             settings["action"] = "store_true"
         elif get_origin(kind) is tuple:
-            settings |= {"type": get_args(kind)[0], "nargs": "+"}
+            settings |= {"type": get_args(kind)[0], "nargs": "*" if opt.positional else "+"}
         else:
             settings["type"] = kind
-        parser.add_argument(f"--{item.name}", *opt.flags, **settings)
+        names = [item.name] if opt.positional else [f"--{item.name}", *opt.flags]
+        parser.add_argument(*names, **settings)

@@ -1,1 +1,1 @@
-"""Model cards: what a set of weights is, and the check that it is that."""
+"""Models and what they are: cards, the catalogue, and finding weights by SHA-256."""
