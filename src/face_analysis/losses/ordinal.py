@@ -12,6 +12,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+MIN_VARIANCE = 1.0
+"""Of an age, in square years."""
+
 
 def ordinal_targets(ages: Tensor, thresholds: int) -> Tensor:
     """(N,) ages in years -> (N, thresholds) float32, 1 where the age is over k."""
@@ -32,6 +35,19 @@ def ordinal_loss(logits: Tensor, ages: Tensor) -> Tensor:
 def expected_age(logits: Tensor) -> Tensor:
     """(N, K) logits -> (N,) expected age in years: the sum of the probabilities "older than k"."""
     return torch.sigmoid(logits.float()).sum(dim=1)
+
+
+def age_spread(logits: Tensor) -> Tensor:
+    """(N, K) logits -> (N,) float32 standard deviation of the predicted age in years, at least 1.
+
+    With p_k the probability "older than k", E[age] = sum p_k and E[age^2] = sum (2 k + 1) p_k, which is exact
+    where p_k falls with k, and larger where the tasks contradict each other.
+    """
+    older = torch.sigmoid(logits.float())
+    squares = 2 * torch.arange(logits.shape[1], device=logits.device) + 1
+    variance = (squares * older).sum(dim=1) - older.sum(dim=1).square()
+    # Ages are told in whole years, so none is sure to less; and errors would be divided by a spread near 0.
+    return variance.clamp(min=MIN_VARIANCE).sqrt()
 
 
 def counted_age(logits: Tensor) -> Tensor:

@@ -1,0 +1,101 @@
+"""How sure a model may be, fitted on one half of the images and measured on the other."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from face_analysis.datasets.attributes import ATTRIBUTES, MAX_AGE, Attribute, known
+from face_analysis.errors import EmptyDataError
+from face_analysis.evaluation.attributes import Measures
+from face_analysis.evaluation.calibration import Reliability, fit_temperature, reliability
+from face_analysis.evaluation.conformal import (
+    conformal_quantile,
+    measure_intervals,
+    measure_intervals_by_age,
+)
+from face_analysis.losses.ordinal import age_spread, expected_age
+
+COVERAGE = 0.9
+AGE_TEMPERATURES = np.geomspace(0.05, 2, 75)
+Labels = Mapping[Attribute, NDArray[np.int64]]
+Logits = Mapping[Attribute, Tensor]
+
+
+@dataclass(frozen=True)
+class CalibrationFit:
+    """What belongs in the card, and what it gave on the images it was not fitted on.
+
+    `calibration` holds each attribute's `temperature`, for age also the `quantile` and `coverage`.
+    `reliability` (race, gender) is with the temperature, `uncalibrated` without; `intervals` of age have
+    `coverage` and `width`, over all and by band of true age.
+    """
+
+    calibration: dict[str, Any]
+    uncalibrated: dict[Attribute, Reliability]
+    reliability: dict[Attribute, Reliability]
+    intervals: Measures
+    intervals_by_age: dict[str, Measures]
+
+
+def fit_calibration(logits: Logits, labels: Labels, seed: int = 0) -> CalibrationFit:
+    """Fit on a random half of the N images, measure on the rest; logits (N, outputs), labels (N,).
+
+    Race and gender: temperature scaling (Guo et al. 2017, arXiv 1706.04599). Age: the temperature of the
+    tasks "older than k" that leaves the least mean absolute error of the expected age, since the tails of a
+    hundred tasks add up to years; then a locally weighted conformal interval (Lei et al. 2018, arXiv
+    1604.04173, section 5.2) of 90 % coverage. Raises EmptyDataError for too few known labels.
+    """
+    count = len(next(iter(logits.values())))
+    order = np.random.default_rng(seed).permutation(count)
+    fit, rest = order[: count // 2], order[count // 2 :]
+    calibration: dict[str, Any] = {}
+    before: dict[Attribute, Reliability] = {}
+    after: dict[Attribute, Reliability] = {}
+    intervals: Measures = {}
+    by_age: dict[str, Measures] = {}
+    for name in (name for name in ATTRIBUTES if name in logits and name in labels):
+        values, truth = logits[name], labels[name]
+        if name == "age":
+            calibration[name] = _fit_age(values[fit], truth[fit])
+            low, high = _interval(values[rest], calibration[name])
+            intervals = measure_intervals(low, high, truth[rest])
+            by_age = measure_intervals_by_age(low, high, truth[rest])
+        else:
+            temperature = fit_temperature(values[fit].numpy(), truth[fit])
+            calibration[name] = {"temperature": temperature}
+            before[name] = reliability(values[rest].softmax(dim=1).numpy(), truth[rest])
+            after[name] = reliability((values[rest] / temperature).softmax(dim=1).numpy(), truth[rest])
+    return CalibrationFit(calibration, before, after, intervals, by_age)
+
+
+def age_interval(logits: Tensor, quantile: float) -> tuple[Tensor, Tensor]:
+    """Ends (N,), (N,) of the interval expected age +- quantile * spread, cut to the ages there are."""
+    years, reach = expected_age(logits), quantile * age_spread(logits)
+    return (years - reach).clamp(0, MAX_AGE), (years + reach).clamp(0, MAX_AGE)
+
+
+def _fit_age(logits: Tensor, ages: NDArray[np.int64]) -> dict[str, float]:
+    use = known("age", ages)
+    if not use.any():
+        raise EmptyDataError("nothing to calibrate age by: no image has a known age")
+    logits, truth = logits[torch.from_numpy(use)], torch.from_numpy(ages[use])
+    errors = [float((expected_age(logits / t) - truth).abs().mean()) for t in AGE_TEMPERATURES]
+    temperature = float(AGE_TEMPERATURES[int(np.argmin(errors))])
+    scaled = logits / temperature
+    scores = (expected_age(scaled) - truth).abs() / age_spread(scaled)
+    quantile = conformal_quantile(scores.numpy(), COVERAGE)
+    if not np.isfinite(quantile):
+        raise EmptyDataError(f"too few images of known age ({len(truth)}) for an interval of {COVERAGE:.0%}")
+    return {"temperature": temperature, "quantile": quantile, "coverage": COVERAGE}
+
+
+def _interval(logits: Tensor, fitted: Mapping[str, float]) -> tuple[NDArray[Any], NDArray[Any]]:
+    low, high = age_interval(logits / fitted["temperature"], fitted["quantile"])
+    return low.numpy(), high.numpy()
