@@ -34,16 +34,62 @@ class Detection:
 
 
 @dataclass(frozen=True)
-class Prediction:
-    """What the models say of one face; a field is None where no model was given for it.
+class ClassEstimate:
+    """Probabilities (C,) of the classes `labels`, summing to 1, in the order of the label codes."""
 
-    `race` (5,) and `gender` (2,) are probabilities that sum to 1, in the order of the label codes.
-    `age` is the expected age in years, the sum of the probabilities "older than k"; `age_count` is the
-    number of those probabilities over 0.5, the decoding of the original system.
+    labels: tuple[str, ...]
+    probabilities: NDArray[np.float32]
+
+    @property
+    def code(self) -> int:
+        """The likeliest class as its label code, 0 ... C - 1."""
+        return int(self.probabilities.argmax())
+
+    @property
+    def label(self) -> str:
+        """The likeliest class by name."""
+        return self.labels[self.code]
+
+    @property
+    def probability(self) -> float:
+        """Of the likeliest class, 0 to 1."""
+        return float(self.probabilities[self.code])
+
+
+@dataclass(frozen=True)
+class AgeEstimate:
+    """Age in years as people would guess it.
+
+    `years` is the expected age, the sum of the probabilities "older than k"; `count` is how many of them are
+    over 0.5, the decoding of the original system. `low` and `high` bound the interval whose coverage the
+    model's card states; they are None where the model was never calibrated.
+    """
+
+    years: float
+    count: int
+    low: float | None = None
+    high: float | None = None
+
+
+@dataclass(frozen=True)
+class Face:
+    """One face of a photo: where it is, and what the models say of it; None for what no model was given for.
+
+    `detection` is None for a chip that came aligned, and for a photo taken as a whole because no face was
+    found in it.
     """
 
     path: str
-    race: NDArray[np.float32] | None = None
-    gender: NDArray[np.float32] | None = None
-    age: float | None = None
-    age_count: int | None = None
+    detection: Detection | None = None
+    race: ClassEstimate | None = None
+    gender: ClassEstimate | None = None
+    age: AgeEstimate | None = None
+
+
+@dataclass(frozen=True)
+class Photo:
+    """The faces of one photo, from left to right, or why it could not be read."""
+
+    path: str
+    faces: tuple[Face, ...] = ()
+    failure: ImageFailure | None = None

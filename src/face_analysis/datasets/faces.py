@@ -15,6 +15,7 @@ from face_analysis.datasets.attributes import LABEL_COUNT, UNKNOWN, Attribute, k
 from face_analysis.datasets.lmdb_format import UNNAMED
 from face_analysis.datasets.sources import ImageSource
 from face_analysis.errors import EmptyDataError, UnreadableImageError
+from face_analysis.images.chips import FaceCutter
 from face_analysis.images.decode import decode, fit
 from face_analysis.types import Image, ImageFailure
 
@@ -46,16 +47,21 @@ class FaceDataset(Dataset[FaceBatch]):
     """The rows of a source where at least one of `attributes` is known.
 
     `rows` int64 (N,) are their rows in the source, `labels` int64 (N, attributes) their labels, -1 unknown;
-    `left_out` counts, for each attribute, all rows of the source where it is not known. With `use_mask`,
-    pixels where the stored mask is 0 become 0. Raises EmptyDataError when no row is left.
+    `left_out` counts, for each attribute, all rows of the source where it is not known. `cutter` makes the
+    chip of an image, which must give one; its default takes images as aligned faces. With `use_mask`, pixels
+    where the stored mask is 0 become 0. Raises EmptyDataError when no row is left.
     """
 
     def __init__(
-        self, source: ImageSource, attributes: Sequence[Attribute], size: int = 112, use_mask: bool = False
+        self,
+        source: ImageSource,
+        attributes: Sequence[Attribute],
+        cutter: FaceCutter | None = None,
+        use_mask: bool = False,
     ) -> None:
         self.source = source
         self.attributes = tuple(attributes)
-        self.size = size
+        self.cutter = cutter or FaceCutter()
         self.use_mask = use_mask
         columns = np.stack([_column(source, name, self.attributes) for name in self.attributes], axis=1)
         usable = np.stack([known(name, columns[:, i]) for i, name in enumerate(self.attributes)], axis=1)
@@ -82,40 +88,27 @@ class FaceDataset(Dataset[FaceBatch]):
     def __getitems__(self, indices: Sequence[int]) -> FaceBatch:
         """Read a batch; `indices` count rows of this data set. Unreadable images are named, and left out."""
         chosen = np.asarray(indices, np.int64)
-        images, read, failures = read_images(self.source, self.rows[chosen], self.size, self.use_mask)
-        chosen = chosen[read]
+        chips, read = [], []
+        failures: list[ImageFailure] = []
+        for index, row in zip(chosen, self.rows[chosen], strict=True):
+            try:
+                chips.append(self._chip(int(row)))
+                read.append(index)
+            except UnreadableImageError as error:
+                failures.append(ImageFailure(self.source.name(int(row)), str(error)))
+        pixels = np.stack(chips) if chips else np.zeros((0, self.cutter.size, self.cutter.size, 3), np.uint8)
+        chosen = np.array(read, np.int64)
         labels, rows = torch.from_numpy(self.labels[chosen]), torch.from_numpy(self.rows[chosen])
-        return FaceBatch(images, labels, rows, failures)
+        return FaceBatch(torch.from_numpy(pixels).permute(0, 3, 1, 2), labels, rows, failures)
 
-
-def read_images(
-    source: ImageSource, rows: NDArray[np.int64], size: int = 112, use_mask: bool = False
-) -> tuple[Tensor, list[int], list[ImageFailure]]:
-    """Decode rows of a source into one tensor.
-
-    Returns uint8 (N, 3, size, size) RGB in channels-last memory, the N positions in `rows` that could be
-    read, and the failures for the others.
-    """
-    pixels = np.empty((len(rows), size, size, 3), np.uint8)
-    read: list[int] = []
-    failures: list[ImageFailure] = []
-    for position, row in enumerate(rows.tolist()):
-        try:
-            pixels[len(read)] = _image(source, row, size, use_mask)
-            read.append(position)
-        except UnreadableImageError as error:
-            failures.append(ImageFailure(source.name(row), str(error)))
-    return torch.from_numpy(pixels[: len(read)]).permute(0, 3, 1, 2), read, failures
-
-
-def _image(source: ImageSource, row: int, size: int, use_mask: bool) -> Image:
-    name = source.name(row)
-    image = fit(decode(source.read(row), name), size)
-    encoded = source.read_mask(row) if use_mask else None
-    if encoded is not None:
-        mask = fit(decode(encoded, f"mask of {name}"), size)
-        image = image * (mask.max(axis=2, keepdims=True) > 0)
-    return image
+    def _chip(self, row: int) -> Image:
+        name = self.source.name(row)
+        chip = self.cutter.cut(decode(self.source.read(row), name), name)[0].pixels
+        encoded = self.source.read_mask(row) if self.use_mask else None
+        if encoded is not None:
+            mask = fit(decode(encoded, f"mask of {name}"), self.cutter.size)
+            chip = chip * (mask.max(axis=2, keepdims=True) > 0)
+        return chip
 
 
 def _column(source: ImageSource, attribute: Attribute, wanted: Sequence[Attribute]) -> NDArray[np.int64]:

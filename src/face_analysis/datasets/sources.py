@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -128,7 +130,7 @@ class LmdbSource:
 
 
 def open_source(source: Path | None, image_list: Path | None, attribute: str | None = None) -> ImageSource:
-    """Open a packed file, a list with its folder, or all images of a folder (sorted, without labels).
+    """Open a packed file, a list with its folder, or all of a folder (sorted, without labels).
 
     A packed file brings its own labels; a list given beside it is not read. Without a folder the paths of
     the list must be absolute or relative to the working directory. Raises MissingFileError, EmptyDataError,
@@ -145,6 +147,18 @@ def open_source(source: Path | None, image_list: Path | None, attribute: str | N
     return FolderSource(list_folder(source), source)
 
 
+def open_photos(paths: Sequence[Path]) -> ImageSource:
+    """Open photos and folders of photos, a packed file too where it stands alone. Raises as `open_source`."""
+    if len(paths) == 1 and (paths[0].is_dir() or paths[0].suffix.lower() not in IMAGE_SUFFIXES):
+        return open_source(paths[0], None)
+    images: list[str] = []
+    for path in paths:
+        if not path.exists():
+            raise MissingFileError(path, "photo")
+        images += [str(path / name) for name in list_folder(path).images] if path.is_dir() else [str(path)]
+    return FolderSource(ImageList(Path("photos"), images))
+
+
 def list_folder(folder: Path) -> ImageList:
     """All images under a folder, sorted by relative path, without labels. Raises EmptyDataError."""
     files = (path for path in folder.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file())
@@ -152,3 +166,11 @@ def list_folder(folder: Path) -> ImageList:
     if not images:
         raise EmptyDataError(f"{folder}: no images in this folder or under it; choose another")
     return ImageList(folder, images)
+
+
+def names_sha256(source: ImageSource) -> str:
+    """SHA-256 (hexadecimal) over the names of a source's images, in order: which images these are."""
+    digest = hashlib.sha256()
+    for row in range(len(source)):
+        digest.update(source.name(row).encode("utf-8", "surrogateescape") + b"\0")
+    return digest.hexdigest()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import cast
+from typing import Literal, cast, get_args
 
 import cv2
 import numpy as np
@@ -18,18 +18,29 @@ TEMPLATE = np.array(
 """Where ArcFace (Deng et al. 2019, arXiv 1801.07698) has eyes, nose and mouth in a 112x112 chip, x and y."""
 
 
-def align_chip(image: Image, landmarks: NDArray[np.floating], size: int = CHIP_SIZE) -> Image:
+Border = Literal["black", "edge", "mirror"]
+"""What a chip shows beyond the photo: nothing, its edge repeated, or the photo mirrored."""
+BORDERS: tuple[Border, ...] = get_args(Border)
+_MODES = {"black": cv2.BORDER_CONSTANT, "edge": cv2.BORDER_REPLICATE, "mirror": cv2.BORDER_REFLECT_101}
+
+
+def align_chip(
+    image: Image, landmarks: NDArray[np.floating], size: int = CHIP_SIZE, border: Border = "black"
+) -> Image:
     """Warp RGB uint8 (H, W, 3) so that its landmarks (5, 2) lie on the template: (size, size, 3).
 
-    The warp is the least-squares similarity (rotation, scale, shift). What lies outside the photo is black. A
-    face larger than two chips is first shrunk by averaging, so that no pixel of it goes unseen.
+    The warp is the least-squares similarity (rotation, scale, shift); `border` fills what lies outside the
+    photo. A face larger than two chips is first shrunk by averaging, so that no pixel of it goes unseen.
     Raises ValueError for landmarks that all lie in one point.
     """
     matrix = similarity(landmarks, TEMPLATE * (size / CHIP_SIZE))
     scale = float(np.hypot(matrix[0, 0], matrix[1, 0]))
     if scale < 0.5:
         image, matrix = _shrunk(image, matrix, size, 2 * scale)
-    return cast(Image, cv2.warpAffine(image, matrix, (size, size), flags=cv2.INTER_LINEAR))
+    return cast(
+        Image,
+        cv2.warpAffine(image, matrix, (size, size), flags=cv2.INTER_LINEAR, borderMode=_MODES[border]),
+    )
 
 
 def similarity(points: NDArray[np.floating], targets: NDArray[np.floating]) -> NDArray[np.float64]:

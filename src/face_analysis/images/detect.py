@@ -64,6 +64,13 @@ class YuNet:
         faces = [self._upright(image, face) for face in distinct(found)]
         return [face for face in distinct(faces) if inside(face, image.shape)]
 
+    def __getstate__(self) -> dict[str, Any]:
+        """What travels to another process: all but the networks, which cannot."""
+        return {"model": self.model, "threshold": self.threshold, "turns": self.turns}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state, _local=threading.local())
+
     def _network(self) -> Any:
         if not hasattr(self._local, "network"):
             try:

@@ -34,8 +34,8 @@ BLOCKS = (
 )
 """The rows "Conv dw" and the "Conv" after each, of Table 1."""
 FINAL_SIDE = 7
-EPSILON = 1e-3
-"""Of the batch norms, as in SFace."""
+EPSILON, LAST_EPSILON = 1e-3, 2e-5
+"""Of the batch norms, and of the one after them, as in SFace."""
 
 
 def _convolution(inputs: int, outputs: int, kernel: int, stride: int = 1, groups: int = 1) -> list[nn.Module]:
@@ -68,7 +68,7 @@ class MobileNet(nn.Module):
         self.body = nn.Sequential(*blocks)
         pool = nn.Conv2d(channels, channels, FINAL_SIDE, groups=channels, bias=False)
         self.output = nn.Sequential(
-            nn.BatchNorm2d(channels),
+            nn.BatchNorm2d(channels, eps=LAST_EPSILON),
             pool,
             nn.Flatten(),
             nn.Dropout(dropout),

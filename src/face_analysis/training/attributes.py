@@ -29,8 +29,9 @@ class AttributeTask(L.LightningModule):
     """Losses, optimiser and validation measures of an attribute network.
 
     `class_weights` has a weight for each class of race and gender; `image_name` turns a row of the training
-    set into what an error message calls it. The validation score is the mean over the attributes of accuracy
-    (race, gender) and 1 - MAE / 100 (age: a year counts as one point of accuracy), higher is better.
+    set into what an error message calls it; an epoch has `epoch_steps` steps. The validation score is the
+    mean over the attributes of accuracy (race, gender) and 1 - MAE / 100 (age: a year counts as one point of
+    accuracy), higher is better.
     """
 
     def __init__(
@@ -39,6 +40,7 @@ class AttributeTask(L.LightningModule):
         class_weights: dict[Attribute, Tensor],
         options: TrainOptions,
         image_name: Callable[[int], str],
+        epoch_steps: int,
     ) -> None:
         super().__init__()
         self.network = network
@@ -46,6 +48,7 @@ class AttributeTask(L.LightningModule):
         self.class_weights = class_weights
         self.options = options
         self.image_name = image_name
+        self.epoch_steps = epoch_steps
         self.loss_weights = loss_weights(options, self.attributes)
         self.frozen = frozen_parts(network.backbone, options.freeze)
 
@@ -167,15 +170,15 @@ class AttributeTask(L.LightningModule):
         if options.lr_plateau:
             return optimiser
         if options.lr_cosine:
-            schedule = torch.optim.lr_scheduler.LambdaLR(
-                optimiser, warm_cosine(self.trainer.estimated_stepping_batches, options.epochs)
-            )
+            # Asking the Trainer for the steps would open the loader before a checkpoint has set its position.
+            factor = warm_cosine(self.epoch_steps * options.epochs, options.epochs)
+            schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, factor)
             return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
         steps = torch.optim.lr_scheduler.MultiStepLR(optimiser, list(options.lr_steps), gamma=0.1)
         return {"optimizer": optimiser, "lr_scheduler": steps}
 
 
-def warm_cosine(steps: float, epochs: int) -> Callable[[int], float]:
+def warm_cosine(steps: int, epochs: int) -> Callable[[int], float]:
     """The factor on the learning rate at each step: up along a line for half an epoch, then a cosine."""
     warm = max(1.0, steps / epochs / 2)
 

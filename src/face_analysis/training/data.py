@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from face_analysis.datasets.faces import FaceBatch, FaceDataset, collate
 from face_analysis.datasets.samplers import GlobalBatches
 from face_analysis.datasets.sources import open_source
 from face_analysis.errors import UsageError
+from face_analysis.images.chips import FaceCutter, face_cutter
 from face_analysis.training.options import TrainOptions
 
 
@@ -47,18 +49,23 @@ class BatchLoader(DataLoader[FaceBatch]):
 
 
 def open_dataset(
-    source: Path | None, image_list: Path | None, attributes: tuple[Attribute, ...], options: TrainOptions
+    source: Path | None,
+    image_list: Path | None,
+    attributes: tuple[Attribute, ...],
+    options: TrainOptions,
+    cutter: FaceCutter,
 ) -> FaceDataset:
     """The images of one list or LMDB with their labels for the attributes of the run."""
     named = attributes[0] if len(attributes) == 1 else None
-    return FaceDataset(open_source(source, image_list, named), attributes, use_mask=options.use_mask)
+    return FaceDataset(open_source(source, image_list, named), attributes, cutter, options.use_mask)
 
 
 def train_dataset(options: TrainOptions, attributes: tuple[Attribute, ...]) -> FaceDataset:
     """The images of --train_source and --train_list."""
     if options.train_source is None and options.train_list is None:
         raise UsageError("nothing to train on: give --train_source (a folder or an LMDB) and --train_list")
-    return open_dataset(options.train_source, options.train_list, attributes, options)
+    cutter = replace(chip_cutter(options), borders="mixed")
+    return open_dataset(options.train_source, options.train_list, attributes, options, cutter)
 
 
 def val_dataset(options: TrainOptions, attributes: tuple[Attribute, ...]) -> FaceDataset:
@@ -68,4 +75,14 @@ def val_dataset(options: TrainOptions, attributes: tuple[Attribute, ...]) -> Fac
     if len(options.val_list) > 1:
         raise UsageError(f"--val_list takes one list for attributes, not {len(options.val_list)}")
     image_list = Path(options.val_list[0]) if options.val_list else None
-    return open_dataset(options.val_source, image_list, attributes, options)
+    return open_dataset(options.val_source, image_list, attributes, options, chip_cutter(options))
+
+
+def chip_cutter(options: TrainOptions) -> FaceCutter:
+    """With --align the face nearest the middle of each photo, found in the workers; else the image itself.
+
+    A photo in which none is found is taken whole: its label is known all the same.
+    """
+    if not options.align:
+        return FaceCutter()
+    return face_cutter("centre", whole=True)

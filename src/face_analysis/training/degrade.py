@@ -47,15 +47,19 @@ def _coarse(images: Tensor) -> Tensor:
 
 
 def _jpeg(images: Tensor) -> Tensor:
-    """Quantise the cosine transform of 8x8 blocks, each image at a quality of its own.
+    return jpeg(images, torch.empty(len(images), device=images.device).uniform_(20, 80))
+
+
+def jpeg(images: Tensor, quality: Tensor) -> Tensor:
+    """Images (N, 3, H, W) in -1 to 1 as JPEG of quality (N,), 1 to 100, gives them back.
 
     Brightness is quantised as JPEG does it; the colour differences, in half resolution, twice as coarsely.
+    Images whose sides are no multiples of 16 are returned as they are.
     """
-    count, _, height, width = images.shape
+    height, width = images.shape[2:]
     if height % (2 * BLOCK) or width % (2 * BLOCK):
         return images
-    quality = torch.empty(count, 1, 1, 1, 1, 1, device=images.device).uniform_(20, 80)
-    percent = torch.where(quality < 50, 5000 / quality, 200 - 2 * quality)
+    percent = torch.where(quality < 50, 5000 / quality, 200 - 2 * quality).view(-1, 1, 1, 1, 1, 1)
     red, green, blue = (images * 127.5).unbind(1)
     light = 0.299 * red + 0.587 * green + 0.114 * blue
     differences = torch.stack([blue - light, red - light], 1)

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from face_analysis.datasets.attributes import ATTRIBUTES, CLASS_NAMES, Attribute
 from face_analysis.evaluation.groups import EvaluationReport, evaluate
-from face_analysis.inference.attributes import AttributePredictor, PredictedArrays
+from face_analysis.inference.attributes import AttributePredictor, PredictedArrays, PredictionModel
+from face_analysis.inference.pipeline import analyse, inputs
 from face_analysis.models.weights import save_model
 from face_analysis.training.run import TrainedRun
 from face_analysis.zoo.card import ModelCard
@@ -29,15 +30,18 @@ class FinishedRun:
 def finish(run: TrainedRun) -> FinishedRun:
     """Evaluate the run's network as `predict` uses it, and write `model.safetensors`. Raises WriteError."""
     source, options = run.validation.source, run.options
-    predictor = AttributePredictor(dict.fromkeys(run.network.attributes, run.network))
-    predicted = PredictedArrays.collect(predictor.predict(source, workers=options.workers))
-    run.failures.add(predicted.failures)
-    labels = {name: source.labels[name][predicted.rows] for name in ATTRIBUTES if name in source.labels}
+    names = run.network.attributes
+    predictor = AttributePredictor(dict.fromkeys(names, PredictionModel(run.network, {})))
+    photos = list(analyse(inputs(source), run.validation.cutter, predictor, workers=options.workers))
+    run.failures.add(photo.failure for photo in photos if photo.failure is not None)
+    rows = np.array([row for row, photo in enumerate(photos) if photo.faces], np.int64)
+    predicted = PredictedArrays.of([photos[row].faces[0] for row in rows], names)
+    labels = {name: source.labels[name][rows] for name in ATTRIBUTES if name in source.labels}
     report = evaluate(
         labels,
         predicted.values,
         age_count=predicted.age_count,
-        missing=len(source) - len(predicted.rows),
+        missing=len(source) - len(rows),
     )
     save_model(run.folder.weights, run.network, _card(run, report))
     return FinishedRun(report, labels, predicted.values, run.folder.weights)

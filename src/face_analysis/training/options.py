@@ -66,6 +66,9 @@ class TrainOptions:
         tuple[float, ...],
         Opt("factor on each attribute's loss, in their order (default: 1, and 0.1 for age beside others)"),
     ] = ()
+    align: Annotated[
+        bool, Opt("the images are photos: find the face nearest the middle of each, and align it")
+    ] = False
     jitter: Annotated[
         float, Opt("0 to 1: random shift, scale, rotation, brightness, contrast; 0: flips alone")
     ] = 0.0
@@ -107,6 +110,8 @@ def checked(options: TrainOptions) -> tuple[tuple[Attribute, ...], BackboneConfi
             f"--num_classes {options.num_classes}: {', '.join(attributes)} does not have so many"
         )
     _check_ranges(options)
+    if options.align and options.use_mask:
+        raise UsageError("--align and --use_mask: stored masks fit the images as they are, not aligned ones")
     if options.lr_cosine and options.lr_plateau:
         raise UsageError("--lr_cosine and --lr_plateau: give one")
     backbone = BackboneConfig(

@@ -64,7 +64,8 @@ def train(options: TrainOptions) -> TrainedRun:
     hardware = choose(options.precision, options.multi_gpu)
     _say(options, training, validation, folder, hardware)
     failures = FailureLog(folder.errors, keep=checkpoint is not None)
-    task = AttributeTask(network, _class_weights(training, options), options, training.source.name)
+    steps = -(-len(training) // options.batch_size)
+    task = AttributeTask(network, _class_weights(training, options), options, training.source.name, steps)
     trainer = make_trainer(options, hardware, folder, len(training), failures, Identity(attributes, backbone))
     trainer.fit(
         task,

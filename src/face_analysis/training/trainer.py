@@ -6,11 +6,12 @@ import logging
 import warnings
 
 import lightning as L
-from lightning.pytorch.callbacks import EarlyStopping, EMAWeightAveraging
+from lightning.pytorch.callbacks import EarlyStopping
 from lightning.pytorch.loggers import TensorBoardLogger
 
 from face_analysis.files import FailureLog
 from face_analysis.training.attributes import SCORE, AttributeTask
+from face_analysis.training.averaging import AverageWeights
 from face_analysis.training.callbacks import PlateauSchedule, Progress, RecordFailures, StopOnSignal
 from face_analysis.training.checkpoints import Identity, WholeFileIO, savers
 from face_analysis.training.hardware import Hardware
@@ -32,12 +33,11 @@ def make_trainer(
     callbacks: list[L.Callback] = [
         identity,
         RecordFailures(failures),
+        *([AverageWeights(options.ema)] if options.ema else []),
         Progress(images, options.batch_size),
         *savers(folder.checkpoints),
         StopOnSignal(folder.checkpoints / "last.ckpt"),
     ]
-    if options.ema:
-        callbacks.append(EMAWeightAveraging(decay=options.ema))
     if options.lr_plateau:
         callbacks.append(PlateauSchedule())
     if options.early_stop:

@@ -1,0 +1,87 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import nn
+
+from face_analysis.errors import UsageError
+from face_analysis.models.attributes import AttributeNetwork
+from face_analysis.training.attributes import AttributeTask
+from face_analysis.training.freeze import frozen_parts
+from face_analysis.training.options import TrainOptions
+from face_analysis.training.run import train
+from face_analysis.zoo.card import BackboneConfig
+
+MakeOptions = Callable[..., TrainOptions]
+
+STEMS = {"iresnet": "input_layer", "mobilefacenet": "stem", "mobilenet": "stem"}
+UNITS = {"iresnet": 8, "mobilefacenet": 15, "mobilenet": 13}
+
+
+def backbone_config(name: str) -> BackboneConfig:
+    return BackboneConfig(name, 18, "ir_se", width=0.125, embedding_size=32)  # type: ignore[arg-type]
+
+
+def task_of(name: str, units: int) -> AttributeTask:
+    torch.manual_seed(0)
+    network = AttributeNetwork(backbone_config(name), ("age",))
+    options = TrainOptions(("age",), freeze=units, lr=0.1, lr_plateau=True)
+    return AttributeTask(network, {}, options, str, 1)
+
+
+def learn(task: AttributeTask, steps: int) -> None:
+    """Steps of SGD as the Trainer takes them, with the module in training mode."""
+    optimiser: torch.optim.Optimizer = task.configure_optimizers()
+    task.train()
+    for step in range(steps):
+        images = torch.randn(4, 3, 112, 112, generator=torch.Generator().manual_seed(step))
+        (100 * task.network(images)["age"].sum()).backward()  # enough for every weight to move
+        optimiser.step()
+        optimiser.zero_grad()
+
+
+@pytest.mark.parametrize("name", list(STEMS))
+@pytest.mark.parametrize("units", [0, 2])
+def test_frozen_layers_keep_weights_and_averages_while_all_others_move(name: str, units: int) -> None:
+    task = task_of(name, units)
+    before = {key: tensor.clone() for key, tensor in task.network.state_dict().items()}
+    learn(task, 3)
+    places = (f"backbone.{STEMS[name]}.", *(f"backbone.body.{unit}." for unit in range(units)))
+    moved = {key for key, tensor in task.network.state_dict().items() if not torch.equal(tensor, before[key])}
+    assert moved == {key for key in before if not key.startswith(places)}
+    assert any(key.endswith("running_mean") for key in before if key.startswith(places))
+
+
+@pytest.mark.parametrize("name", list(STEMS))
+def test_frozen_layers_stay_in_eval_mode_when_training_begins_again(name: str) -> None:
+    task = task_of(name, 1)
+    task.eval()
+    task.train()
+    backbone = task.network.backbone
+    frozen = {
+        id(module) for part in (STEMS[name], "body.0") for module in backbone.get_submodule(part).modules()
+    }
+    assert {id(module) for module in backbone.modules() if not module.training} == frozen
+    assert task.eval().network.backbone.get_submodule("body.1").training is False
+
+
+def test_without_freezing_everything_learns() -> None:
+    network = AttributeNetwork(backbone_config("mobilenet"), ("race",))
+    assert frozen_parts(network.backbone, -1) == []
+    assert all(parameter.requires_grad for parameter in network.parameters())
+
+
+@pytest.mark.parametrize("name", list(STEMS))
+def test_all_units_can_be_frozen_and_no_more(name: str) -> None:
+    backbone: nn.Module = AttributeNetwork(backbone_config(name), ("race",)).backbone
+    assert len(frozen_parts(backbone, UNITS[name])) == UNITS[name] + 1
+    assert not any(parameter.requires_grad for parameter in backbone.get_submodule("body").parameters())
+    with pytest.raises(UsageError, match=f"--freeze {UNITS[name] + 1}: the backbone has {UNITS[name]} units"):
+        frozen_parts(backbone, UNITS[name] + 1)
+
+
+def test_a_run_with_too_many_frozen_units_ends_before_its_first_step(options: MakeOptions) -> None:
+    with pytest.raises(UsageError, match="--freeze 9: the backbone has 8 units"):
+        train(options(freeze=9))
