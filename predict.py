@@ -4,4 +4,4 @@ import sys
 
 from face_analysis.cli.main import main
 
-sys.exit(main(["predict", "--format", "original", *sys.argv[1:]]))
+sys.exit(main(["predict", "--aligned", "--format", "original", *sys.argv[1:]]))

@@ -108,7 +108,7 @@ def test_evaluate_counts_and_names_images_without_a_prediction(
 ) -> None:
     shorter = tmp_path / "shorter.txt"
     shorter.write_text("\n".join(patterns.read_text().splitlines()[:50]))
-    run(f"predict -s {patterns.parent} -i {shorter} -m {models['joint']} -d {tmp_path}")
+    run(f"predict --aligned -s {patterns.parent} -i {shorter} -m {models['joint']} -d {tmp_path}")
     predictions = tmp_path / "shorter_predictions.csv"
     assert run(f"evaluate -p {predictions} -l {shorter} -d {tmp_path}/all")[0] == 0
     status, out, _ = run(f"evaluate -p {predictions} -l {patterns} -d {tmp_path}/some")

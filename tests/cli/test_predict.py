@@ -31,7 +31,7 @@ def test_every_image_of_a_list_gets_the_probabilities_of_a_plain_forward_pass(
     run: Run, models: dict[str, Path], patterns: Path, tmp_path: Path
 ) -> None:
     status, out, _ = run(
-        f"predict -s {patterns.parent} -i {patterns} -m {models['joint']} -d {tmp_path} -b 7"
+        f"predict --aligned -s {patterns.parent} -i {patterns} -m {models['joint']} -d {tmp_path} -b 7"
     )
     assert status == 0
     path = tmp_path / "patterns_predictions.csv"
@@ -50,7 +50,7 @@ def test_every_image_of_a_list_gets_the_probabilities_of_a_plain_forward_pass(
 def test_three_models_write_the_original_text_with_a_column_for_each_given(
     run: Run, models: dict[str, Path], patterns: Path, tmp_path: Path
 ) -> None:
-    words = f"predict -s {patterns.parent} -i {patterns} -d {tmp_path}"
+    words = f"predict --aligned -s {patterns.parent} -i {patterns} -d {tmp_path}"
     run(f"{words} -rm {models['race']} -gm {models['gender']} -am {models['age']}")
     status, _, _ = run(f"{words} -rm {models['race']} -am {models['age']} --format original")
     assert status == 0
@@ -64,8 +64,9 @@ def test_one_joint_model_given_three_times_predicts_as_given_once(
     run: Run, models: dict[str, Path], patterns: Path, tmp_path: Path
 ) -> None:
     joint = models["joint"]
-    run(f"predict -s {patterns.parent} -i {patterns} -m {joint} -d {tmp_path / 'a'}")
-    run(f"predict -s {patterns.parent} -i {patterns} -rm {joint} -gm {joint} -am {joint} -d {tmp_path / 'b'}")
+    words = f"predict --aligned -s {patterns.parent} -i {patterns}"
+    run(f"{words} -m {joint} -d {tmp_path / 'a'}")
+    run(f"{words} -rm {joint} -gm {joint} -am {joint} -d {tmp_path / 'b'}")
     first, second = (tmp_path / name / "patterns_predictions.csv" for name in "ab")
     assert first.read_bytes() == second.read_bytes()
 
@@ -74,8 +75,8 @@ def test_a_folder_and_an_lmdb_of_it_are_predicted_alike(
     run: Run, models: dict[str, Path], patterns: Path, tmp_path: Path
 ) -> None:
     run(f"pack -l {patterns} -s {patterns.parent} -a gender -d {tmp_path}/packed.lmdb")
-    run(f"predict -s {tmp_path}/packed.lmdb -gm {models['gender']} -d {tmp_path}")
-    run(f"predict -s {patterns.parent} -gm {models['gender']} -d {tmp_path}")
+    run(f"predict --aligned -s {tmp_path}/packed.lmdb -gm {models['gender']} -d {tmp_path}")
+    run(f"predict --aligned -s {patterns.parent} -gm {models['gender']} -d {tmp_path}")
     packed = read(tmp_path / "packed_predictions.csv")
     folder = read(tmp_path / f"{patterns.parent.name}_predictions.csv")
     assert len(packed) == 60
@@ -89,7 +90,7 @@ def test_an_unreadable_image_among_good_ones_is_recorded_and_the_rest_predicted(
     (tmp_path / "cut.jpg").write_bytes(good[0].read_bytes()[:500])
     image_list = tmp_path / "faces.txt"
     image_list.write_text("\n".join(map(str, [*good[:2], tmp_path / "cut.jpg", *good[2:]])))
-    status, _, err = run(f"predict -i {image_list} -am {models['age']} -d {tmp_path}")
+    status, _, err = run(f"predict --aligned -i {image_list} -am {models['age']} -d {tmp_path}")
     assert status == 1
     assert "faces_errors.csv" in err
     assert [row["path"] for row in read(tmp_path / "faces_predictions.csv")] == list(map(str, good))
@@ -97,14 +98,12 @@ def test_an_unreadable_image_among_good_ones_is_recorded_and_the_rest_predicted(
 
 
 def test_the_wrong_model_for_the_task_is_refused(run: Run, models: dict[str, Path], patterns: Path) -> None:
-    status, _, err = run(f"predict -s {patterns.parent} -rm {models['gender']} -d /nowhere")
+    status, _, err = run(f"predict --aligned -s {patterns.parent} -rm {models['gender']} -d /nowhere")
     assert status == 2
     assert "gender.safetensors predicts gender, not race" in err
     assert not Path("/nowhere").exists()
 
 
-def test_no_model_and_a_missing_model_are_named(run: Run, patterns: Path, tmp_path: Path) -> None:
-    status, _, err = run(f"predict -s {patterns.parent} -d {tmp_path}")
-    assert (status, "--race_model" in err) == (2, True)
+def test_a_missing_model_is_named(run: Run, patterns: Path, tmp_path: Path) -> None:
     status, _, err = run(f"predict -s {patterns.parent} -m {tmp_path}/none.safetensors -d {tmp_path}")
     assert (status, "none.safetensors" in err) == (2, True)

@@ -48,7 +48,7 @@ def main(arguments: Sequence[str]) -> int:
     )
     _run(
         f"predict -s {sets['val'].parent} -i {sets['val']} -m {folder}/run/model.safetensors "
-        f"-d {folder}/predictions"
+        f"-d {folder}/predictions --aligned"
     )
     _run(f"evaluate -p {folder}/predictions/patterns_predictions.csv -l {sets['val']} -d {folder}/evaluation")
     print("\npictures:")

@@ -12,9 +12,10 @@ from face_analysis import __version__
 from face_analysis.errors import FaceAnalysisError
 
 COMMANDS = {
+    "align": "find the faces of photos and write them as aligned chips",
     "pack": "pack a list or a folder of images into one LMDB file",
     "train": "train race, gender and age models",
-    "predict": "predict race, gender and age of aligned faces",
+    "predict": "find the faces of photos and predict race, gender and age",
     "evaluate": "measure predictions against labels, overall and by group",
     "models": "show model cards; import checkpoints of the original system",
     "demo": "run the whole job on small generated images",

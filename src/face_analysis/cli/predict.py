@@ -1,68 +1,157 @@
-"""`face-analysis predict`: race, gender and age of aligned faces."""
+"""`face-analysis predict`: the faces of photos, with race, gender and age."""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from face_analysis.cli.parser import parse
 from face_analysis.errors import UsageError
 from face_analysis.files import write_text
 from face_analysis.options import Opt, to_yaml
 
+if TYPE_CHECKING:
+    from face_analysis.datasets.sources import ImageSource
+    from face_analysis.images.chips import FaceCutter
+    from face_analysis.inference.attributes import AttributePredictor
+    from face_analysis.types import Photo
+
 
 @dataclass(frozen=True)
 class PredictOptions:
     """What a prediction is told."""
 
-    dest: Annotated[Path, Opt("folder for the predictions", "-d")]
-    source: Annotated[Path | None, Opt("folder of aligned faces, or an LMDB", "-s")] = None
+    photos: Annotated[tuple[Path, ...], Opt("photos, or folders of photos", positional=True)] = ()
+    source: Annotated[Path | None, Opt("in their place: a folder, or an LMDB", "-s")] = None
+    dest: Annotated[Path | None, Opt("folder for the predictions; without it they are printed", "-d")] = None
     image_list: Annotated[Path | None, Opt("list of images; without it, all of the source", "-i")] = None
-    model: Annotated[Path | None, Opt("one model for all the attributes it has", "-m")] = None
+    model: Annotated[
+        str | None, Opt("file or zoo name of one model for all its attributes (default: attributes)", "-m")
+    ] = None
     race_model: Annotated[Path | None, Opt("model for race", "-rm")] = None
     gender_model: Annotated[Path | None, Opt("model for gender", "-gm")] = None
     age_model: Annotated[Path | None, Opt("model for age", "-am")] = None
-    batch_size: Annotated[int, Opt("images a forward pass", "-b")] = 96
+    aligned: Annotated[bool, Opt("the images are aligned faces: search none")] = False
+    faces: Annotated[Literal["all", "largest", "centre"], Opt("which faces of a photo")] = "all"
+    min_size: Annotated[float, Opt("leave out faces smaller than this, in pixels")] = 0
+    rotations: Annotated[bool, Opt("search the photo turned by 90, 180 and 270 degrees too")] = False
+    whole: Annotated[bool, Opt("take a photo whole where no face is found")] = False
+    threshold: Annotated[float, Opt("score from which the detector's find is a face, 0 to 1")] = 0.7
+    annotate: Annotated[Path | None, Opt("folder for copies of the photos with boxes and labels")] = None
+    batch_size: Annotated[int, Opt("faces a forward pass", "-b")] = 96
     net_mode: Annotated[Literal["ir", "ir_se"], Opt("of original .pth models", "-n")] = "ir_se"
     depth: Annotated[int, Opt("of original .pth models: 50, 100, 152", "-dp")] = 50
-    workers: Annotated[int, Opt("threads that decode images", "-w")] = 4
-    format: Annotated[Literal["csv", "original"], Opt("CSV with probabilities, or the original's text")] = (
-        "csv"
-    )
+    workers: Annotated[int, Opt("threads that decode, detect and align", "-w")] = 2
+    format: Annotated[
+        Literal["csv", "jsonl", "parquet", "original"], Opt("of the file; original: path and codes as text")
+    ] = "csv"
+    resume: Annotated[bool, Opt("go on where a stopped run into the same folder was")] = False
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Exit status 0, or 1 when images could not be read; the file's path goes to stdout."""
+    """Exit status 0, or 1 when photos could not be read; the file's path, or the faces, go to stdout."""
     options = parse("predict", PredictOptions, arguments)
-    if options.batch_size < 1 or options.workers < 0:
-        raise UsageError("--batch_size must be at least 1, and --workers at least 0")
-    from tqdm import tqdm
-
-    from face_analysis.datasets.prediction_files import PredictionWriter
-    from face_analysis.datasets.sources import open_source
-    from face_analysis.files import FailureLog
+    _check(options)
     from face_analysis.inference.attributes import AttributePredictor
-    from face_analysis.inference.networks import open_networks
+    from face_analysis.inference.networks import open_models
     from face_analysis.memory import keep_freed_memory
 
     keep_freed_memory()
     separate = {"race": options.race_model, "gender": options.gender_model, "age": options.age_model}
-    networks = open_networks(options.model, separate, options.depth, options.net_mode)  # type: ignore[arg-type]
-    source = open_source(options.source, options.image_list)
-    predictor = AttributePredictor(networks)
+    joint = options.model or (None if any(separate.values()) else "attributes")
+    models = open_models(joint, separate, options.depth, options.net_mode)  # type: ignore[arg-type]
+    source = _source(options)
+    work = (source, _cutter(options), AttributePredictor(models))
+    return _print(options, *work) if options.dest is None else _write(options, options.dest, *work)
+
+
+def _check(options: PredictOptions) -> None:
+    if options.batch_size < 1 or options.workers < 0:
+        raise UsageError("--batch_size must be at least 1, and --workers at least 0")
+    if options.photos and (options.source is not None or options.image_list is not None):
+        raise UsageError("give the photos once: as words, or by --source and --image_list")
+    if options.dest is None and (options.resume or options.format != "csv"):
+        raise UsageError("--resume and --format need a folder to write to: give --dest")
+
+
+def _source(options: PredictOptions) -> ImageSource:
+    from face_analysis.datasets.sources import open_photos, open_source
+
+    return open_photos(options.photos) if options.photos else open_source(options.source, options.image_list)
+
+
+def _cutter(options: PredictOptions) -> FaceCutter:
+    from face_analysis.images.chips import FaceCutter, face_cutter
+
+    if options.aligned:
+        return FaceCutter()
+    return face_cutter(
+        options.faces, options.min_size, options.threshold, rotations=options.rotations, whole=options.whole
+    )
+
+
+def _write(
+    options: PredictOptions,
+    dest: Path,
+    source: ImageSource,
+    cutter: FaceCutter,
+    predictor: AttributePredictor,
+) -> int:
+    from tqdm import tqdm
+
+    from face_analysis.datasets.prediction_files import SUFFIXES
+    from face_analysis.files import FailureLog
+    from face_analysis.inference.predict import PredictionRun, predict_source
+
     name = (options.image_list or source.origin).stem
-    path = options.dest / f"{name}_predictions.{'csv' if options.format == 'csv' else 'txt'}"
-    write_text(options.dest / "config.yaml", to_yaml(options))
-    failures = FailureLog(options.dest / f"{name}_errors.csv")
-    with (
-        PredictionWriter(path, predictor.attributes, options.format) as writer,
-        tqdm(total=len(source), unit=" images", desc="predict") as bar,
-    ):
-        for batch in predictor.predict(source, options.batch_size, options.workers):
-            writer.write(batch.predictions)
-            failures.add(batch.failures)
-            bar.update(len(batch.predictions) + len(batch.failures))
+    path = dest / f"{name}_predictions{SUFFIXES[options.format]}"
+    write_text(dest / "config.yaml", to_yaml(options))
+    failures = FailureLog(dest / f"{name}_errors.csv", keep=options.resume)
+    run = PredictionRun(path, options.format, options.batch_size, options.workers, options.resume)
+    photos = predict_source(source, cutter, predictor, failures, run, _settings(options))
+    unread = 0
+    with tqdm(total=len(source), unit=" photos", desc="predict") as bar:
+        for row, photo in photos:
+            unread += photo.failure is not None
+            _annotate(options, source, row, photo)
+            bar.update()
     print(path)
-    return failures.report()
+    failures.report()
+    return 1 if unread else 0
+
+
+def _print(
+    options: PredictOptions, source: ImageSource, cutter: FaceCutter, predictor: AttributePredictor
+) -> int:
+    from face_analysis.inference.pipeline import analyse, inputs
+    from face_analysis.reports.describe import describe
+
+    status = 0
+    photos = analyse(inputs(source), cutter, predictor, options.batch_size, options.workers)
+    for row, photo in enumerate(photos):
+        if photo.failure is not None:
+            print(photo.failure.reason, file=sys.stderr)
+            status = 1
+            continue
+        print("\n".join(describe(photo)), flush=True)
+        _annotate(options, source, row, photo)
+    return status
+
+
+def _annotate(options: PredictOptions, source: ImageSource, row: int, photo: Photo) -> None:
+    if options.annotate is None or not photo.faces:
+        return
+    from face_analysis.images.decode import decode
+    from face_analysis.reports.annotate import annotated_path, write_annotated
+
+    image = decode(source.read(row), photo.path)
+    write_annotated(image, photo.faces, annotated_path(options.annotate, photo.path))
+
+
+def _settings(options: PredictOptions) -> dict[str, str]:
+    """What the predictions depend on: all but where they go, and how many threads make them."""
+    aside = {"dest", "annotate", "workers", "resume", "photos", "source", "image_list"}
+    return {name: str(value) for name, value in vars(options).items() if name not in aside}

@@ -1,24 +1,36 @@
-"""Files of predictions, a row an image: CSV with a header, and the original system's text format to write."""
+"""Files of predictions, a row a face: CSV, JSON Lines, Parquet, and the original system's text."""
 
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable, Sequence
-from contextlib import ExitStack
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain, islice
 from pathlib import Path
-from types import TracebackType
-from typing import IO, Literal, Self
-
-import numpy as np
+from typing import IO, Any, Literal
 
 from face_analysis.datasets.attributes import ATTRIBUTES, CLASS_NAMES, Attribute
 from face_analysis.errors import UsageError, WriteError
 from face_analysis.files import whole_file
-from face_analysis.types import Prediction
+from face_analysis.types import ClassEstimate, Face
 
-Layout = Literal["csv", "original"]
+Layout = Literal["csv", "jsonl", "parquet", "original"]
+SUFFIXES: dict[Layout, str] = {"csv": ".csv", "jsonl": ".jsonl", "parquet": ".parquet", "original": ".txt"}
+Record = Mapping[str, Any]
+
 PATH_COLUMN = "path"
 AGE_COUNT_COLUMN = "age_count"
+INTERVAL_COLUMNS = ("age_low", "age_high")
+POINTS = ("left_eye", "right_eye", "nose", "left_mouth", "right_mouth")
+WHERE_COLUMNS = (
+    "face",
+    *("x", "y", "width", "height", "score"),
+    *(f"{point}_{axis}" for point in POINTS for axis in "xy"),
+)
+"""The face's number in its photo from 0, its box, the detector's score, and the landmarks, in pixels; left
+and right are those of the picture."""
+ROWS_AT_ONCE = 4096
 
 
 def probability_columns(attribute: Attribute) -> tuple[str, ...]:
@@ -26,120 +38,171 @@ def probability_columns(attribute: Attribute) -> tuple[str, ...]:
     return tuple(f"{attribute}_{name}" for name in CLASS_NAMES[attribute])
 
 
-def prediction_columns(attributes: Iterable[Attribute]) -> tuple[str, ...]:
-    """The CSV columns for the attributes predicted: `path`, then race, gender and age as far as present.
+@dataclass(frozen=True)
+class PredictionColumns:
+    """Which columns a file of predictions has: those of its attributes, and as far as there are any, where
+    each face was (`located`) and the interval of its age (`intervals`)."""
 
-    Race and gender have the predicted class code, then a probability a class; age has the expected age in
-    years (`age`) and the original's decoding (`age_count`).
-    """
-    chosen, columns = set(attributes), [PATH_COLUMN]
-    for attribute in ATTRIBUTES:
-        if attribute in chosen:
-            extra = (AGE_COUNT_COLUMN,) if attribute == "age" else probability_columns(attribute)
-            columns += [attribute, *extra]
-    return tuple(columns)
+    attributes: tuple[Attribute, ...]
+    located: bool = False
+    intervals: bool = False
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """`path`, then place, race, gender and age as far as present.
 
-class PredictionWriter:
-    """Writes predictions as they come, and gives the file its name only when the `with` block ends well.
-
-    `layout` "csv" has the columns of `prediction_columns`: probabilities with 6 decimals, `age` with 2.
-    "original" is the old `path [race] [gender] [age]`, its age the count decoding, without a header. Lines
-    end in a line feed. Until then rows lie in a hidden file beside `path`; if the block fails that is removed
-    and a file already at `path` stays. Raises WriteError where the disk refuses.
-    """
-
-    def __init__(self, path: Path | str, attributes: Iterable[Attribute], layout: Layout = "csv") -> None:
-        chosen = set(attributes)
-        self.path = Path(path)
-        self.attributes = tuple(name for name in ATTRIBUTES if name in chosen)
-        self.layout = layout
-        self.count = 0
-        self._file: IO[str] | None = None
-        self._stack = ExitStack()
-
-    def __enter__(self) -> Self:
-        with ExitStack() as stack:
-            partial = stack.enter_context(whole_file(self.path))
-            self._file = stack.enter_context(
-                partial.open("w", newline="", encoding="utf-8", errors="surrogateescape")
-            )
-            if self.layout == "csv":
-                self._put([prediction_columns(self.attributes)])
-            self._stack = stack.pop_all()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._stack.__exit__(kind, error, trace)
-
-    def write(self, predictions: Iterable[Prediction]) -> None:
-        """Add a row for each prediction.
-
-        Raises UsageError for one that lacks an attribute, or whose path no line of text can hold.
+        Race and gender have the code of the likeliest class, its name, then a probability a class; age has
+        the expected age in years (`age`), its interval, and the original's decoding (`age_count`).
         """
-        if self._file is None:
-            raise UsageError("PredictionWriter must be entered with `with` before it can write")
-        make = _csv_row if self.layout == "csv" else _text_row
-        rows = [make(prediction, self.attributes) for prediction in predictions]
+        columns = [PATH_COLUMN, *(WHERE_COLUMNS if self.located else ())]
+        for attribute in ATTRIBUTES:
+            if attribute not in self.attributes:
+                continue
+            if attribute == "age":
+                columns += ["age", *(INTERVAL_COLUMNS if self.intervals else ()), AGE_COUNT_COLUMN]
+            else:
+                columns += [attribute, f"{attribute}_label", *probability_columns(attribute)]
+        return tuple(columns)
+
+    def record(self, face: Face, number: int = 0) -> dict[str, Any]:
+        """The values of one face by column, rounded: pixels and years to 2 decimals, the rest to 6.
+
+        `number` is the face's in its photo. Raises UsageError for a face that lacks an attribute.
+        """
+        values: dict[str, Any] = {PATH_COLUMN: face.path}
+        if self.located:
+            values |= _place(face, number)
+        for attribute in self.attributes:
+            estimate = getattr(face, attribute)
+            if estimate is None:
+                raise UsageError(
+                    f"the prediction for {face.path} has no {attribute}, which this file was opened for"
+                )
+            values |= _class(attribute, estimate) if attribute != "age" else self._age(estimate)
+        return {name: values[name] for name in self.names}
+
+    def _age(self, age: Any) -> dict[str, Any]:
+        values = {"age": round(age.years, 2), AGE_COUNT_COLUMN: age.count}
+        if self.intervals:
+            values |= {"age_low": round(age.low, 2), "age_high": round(age.high, 2)}
+        return values
+
+
+def write_predictions(
+    path: Path, columns: PredictionColumns, records: Iterable[Record], layout: Layout = "csv"
+) -> int:
+    """Write records as one whole file; returns how many there were.
+
+    "original" is the old `path [race] [gender] [age]`, its age the count decoding, without a header. What has
+    no value (the box of a photo taken whole) is an empty cell or null. Raises WriteError where the disk
+    refuses, UsageError for a path that no line of text can hold and where Parquet's package is missing.
+    """
+    with whole_file(path) as partial:
+        if layout == "parquet":
+            return _write_parquet(partial, columns, records)
         try:
-            self._put(rows)
-        except OSError as problem:
-            raise WriteError(self.path, problem) from problem
-        self.count += len(rows)
-
-    def _put(self, rows: Sequence[Sequence[str]]) -> None:
-        assert self._file is not None
-        if self.layout == "csv":
-            # A carriage return ends a row when read; csv.writer before Python 3.13 leaves it without quotes.
-            risky = any("\r" in row[0] for row in rows)
-            writer = csv.writer(
-                self._file, lineterminator="\n", quoting=csv.QUOTE_ALL if risky else csv.QUOTE_MINIMAL
-            )
-            writer.writerows(rows)
-        else:
-            self._file.writelines(" ".join(row) + "\n" for row in rows)
+            with partial.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file:
+                lines = {"csv": _csv_lines, "jsonl": _json_lines, "original": _text_lines}[layout]
+                return _put(file, lines(columns, records)) - (layout == "csv")
+        except OSError as error:
+            raise WriteError(path, error) from error
 
 
-def _csv_row(prediction: Prediction, attributes: Sequence[Attribute]) -> list[str]:
-    row = [prediction.path]
-    for attribute in attributes:
-        if attribute == "age":
-            row += [f"{_age(prediction):.2f}", str(_age_count(prediction))]
-        else:
-            code, probabilities = _class(prediction, attribute)
-            row += [str(code), *(f"{probability:.6f}" for probability in probabilities)]
-    return row
+def _put(file: IO[str], lines: Iterable[str]) -> int:
+    written = 0
+    for line in lines:
+        file.write(line)
+        written += 1
+    return written
 
 
-def _text_row(prediction: Prediction, attributes: Sequence[Attribute]) -> list[str]:
-    if "\n" in prediction.path or "\r" in prediction.path:
-        raise UsageError(
-            f"the text format cannot hold the line break in {prediction.path!r}; write CSV instead"
-        )
-    codes = (_age_count(prediction) if name == "age" else _class(prediction, name)[0] for name in attributes)
-    return [prediction.path, *map(str, codes)]
+def _csv_lines(columns: PredictionColumns, records: Iterable[Record]) -> Iterator[str]:
+    made: list[str] = []
+    keep = _Keep(made)
+    plain = csv.writer(keep, lineterminator="\n")
+    # A carriage return ends a row when read; csv.writer before Python 3.13 leaves it without quotes.
+    quoted = csv.writer(keep, lineterminator="\n", quoting=csv.QUOTE_ALL)
+    rows = ([_text(record[name], name) for name in columns.names] for record in records)
+    for row in chain([columns.names], rows):
+        (quoted if "\r" in row[0] else plain).writerow(row)
+        yield made.pop()
 
 
-def _class(prediction: Prediction, attribute: Literal["race", "gender"]) -> tuple[int, list[float]]:
-    probabilities = prediction.race if attribute == "race" else prediction.gender
-    if probabilities is None:
-        raise _lacking(prediction, attribute)
-    return int(np.argmax(probabilities)), probabilities.tolist()
+class _Keep:
+    """A file for csv.writer that keeps the line."""
+
+    def __init__(self, lines: list[str]) -> None:
+        self.write = lines.append
 
 
-def _age(prediction: Prediction) -> float:
-    if prediction.age is None:
-        raise _lacking(prediction, "age")
-    return prediction.age
+def _text(value: Any, column: str) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, float):
+        return f"{value:.2f}" if _two_decimals(column) else f"{value:.6f}"
+    return str(value)
 
 
-def _age_count(prediction: Prediction) -> int:
-    if prediction.age_count is None:
-        raise _lacking(prediction, AGE_COUNT_COLUMN)
-    return prediction.age_count
+def _json_lines(columns: PredictionColumns, records: Iterable[Record]) -> Iterator[str]:
+    for record in records:
+        yield json.dumps({name: record[name] for name in columns.names}, ensure_ascii=False) + "\n"
 
 
-def _lacking(prediction: Prediction, field: str) -> UsageError:
-    return UsageError(f"the prediction for {prediction.path} has no {field}, which this file was opened for")
+def _text_lines(columns: PredictionColumns, records: Iterable[Record]) -> Iterator[str]:
+    codes = [AGE_COUNT_COLUMN if name == "age" else name for name in ATTRIBUTES if name in columns.attributes]
+    for record in records:
+        path = record[PATH_COLUMN]
+        if "\n" in path or "\r" in path:
+            raise UsageError(f"the text format cannot hold the line break in {path!r}; write CSV instead")
+        yield " ".join([path, *(str(record[name]) for name in codes)]) + "\n"
+
+
+def _write_parquet(path: Path, columns: PredictionColumns, records: Iterable[Record]) -> int:
+    try:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+    except ImportError:
+        raise UsageError("--format parquet needs `pip install face-analysis[parquet]`") from None
+    kinds = {str: pa.string(), int: pa.int32(), float: pa.float64()}
+    schema = pa.schema([(name, kinds[_kind(name)]) for name in columns.names])
+    count, coming = 0, iter(records)
+    with pq.ParquetWriter(path, schema) as writer:
+        while rows := list(islice(coming, ROWS_AT_ONCE)):
+            writer.write_table(pa.Table.from_pylist([_clean(row) for row in rows], schema))
+            count += len(rows)
+    return count
+
+
+def _clean(record: Record) -> dict[str, Any]:
+    """Parquet holds UTF-8 alone: bytes of a name that are none become the replacement character."""
+    path = record[PATH_COLUMN].encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    return {**record, PATH_COLUMN: path}
+
+
+def _kind(column: str) -> type:
+    if column == PATH_COLUMN or column.endswith("_label"):
+        return str
+    return int if column in ("face", "race", "gender", AGE_COUNT_COLUMN) else float
+
+
+def _two_decimals(column: str) -> bool:
+    return column == "age" or column in INTERVAL_COLUMNS or (column in WHERE_COLUMNS and column != "score")
+
+
+def _place(face: Face, number: int) -> dict[str, Any]:
+    found = face.detection
+    if found is None:
+        return {**dict.fromkeys(WHERE_COLUMNS), "face": number}
+    pixels: Sequence[float] = (*found.box, *found.landmarks.flatten().tolist())
+    names = [name for name in WHERE_COLUMNS if name not in ("face", "score")]
+    rounded = dict(zip(names, (round(value, 2) for value in pixels), strict=True))
+    return {"face": number, "score": round(found.score, 6), **rounded}
+
+
+def _class(attribute: Attribute, estimate: ClassEstimate) -> dict[str, Any]:
+    probabilities = (round(value, 6) for value in estimate.probabilities.tolist())
+    return {
+        attribute: estimate.code,
+        f"{attribute}_label": estimate.label,
+        **dict(zip(probability_columns(attribute), probabilities, strict=True)),
+    }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from array import array
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 from face_analysis.datasets.attributes import ATTRIBUTES, CLASS_NAMES, MAX_AGE, Attribute
 from face_analysis.datasets.prediction_files import (
     AGE_COUNT_COLUMN,
-    prediction_columns,
+    PATH_COLUMN,
     probability_columns,
 )
 from face_analysis.errors import EmptyDataError, ListFormatError, MissingFileError, UsageError
@@ -36,7 +37,8 @@ class PredictionTable:
 
 
 def read_predictions(path: Path | str) -> PredictionTable:
-    """Read a CSV of predictions with the columns of `prediction_columns`, in any order; others are ignored.
+    """Read a CSV of predictions, as `write_predictions` makes it, with columns in any order; what it does not
+    need is ignored.
 
     Raises MissingFileError, EmptyDataError for a file without rows, and ListFormatError naming the line for a
     missing column, a row cut short, a number that cannot be read or is out of range, or an image twice.
@@ -86,7 +88,7 @@ def _parse(path: Path, file: IO[str]) -> tuple[tuple[str, ...], list[str], array
 
 
 def _columns(path: Path, header: list[str]) -> tuple[str, ...]:
-    columns = prediction_columns(name for name in ATTRIBUTES if name in header)
+    columns = _needed(header)
     lacking = [column for column in columns if column not in header]
     if len(columns) == 1:
         lacking.append(f"all of {', '.join(ATTRIBUTES)}")
@@ -95,6 +97,14 @@ def _columns(path: Path, header: list[str]) -> tuple[str, ...]:
             path, 1, f"the header lacks {', '.join(lacking)}; expected a CSV that predict wrote"
         )
     return columns
+
+
+def _needed(header: Sequence[str]) -> tuple[str, ...]:
+    columns = [PATH_COLUMN]
+    for name in ATTRIBUTES:
+        if name in header:
+            columns += [name, *((AGE_COUNT_COLUMN,) if name == "age" else probability_columns(name))]
+    return tuple(columns)
 
 
 def _check_range(path: Path, column: str, values: NDArray[np.float64], lines: array[int]) -> None:

@@ -1,126 +1,122 @@
-"""Race, gender and age of many aligned faces: images are decoded in threads while the networks run."""
+"""Race, gender and age of aligned chips."""
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from face_analysis.datasets.attributes import ATTRIBUTES, Attribute
-from face_analysis.datasets.faces import read_images
-from face_analysis.datasets.sources import ImageSource
+from face_analysis.datasets.attributes import ATTRIBUTES, CLASS_NAMES, Attribute
+from face_analysis.evaluation.fit_calibration import age_interval
 from face_analysis.images.normalise import normalise
 from face_analysis.losses.ordinal import counted_age, expected_age
 from face_analysis.models.attributes import AttributeNetwork
 from face_analysis.models.precision import for_inference
-from face_analysis.types import ImageFailure, Prediction
+from face_analysis.types import AgeEstimate, ClassEstimate, Face, Image
+
+Calibration = Mapping[str, Any]
+"""As in a model card: for each attribute its `temperature`, for age the `quantile` of its interval too."""
 
 
-class PredictedBatch(NamedTuple):
-    """Predictions in the order of the source, their rows in it, and the images that could not be read."""
+class Estimates(NamedTuple):
+    """What the models say of one chip; None where no model was given."""
 
-    predictions: list[Prediction]
-    rows: list[int]
-    failures: list[ImageFailure]
+    race: ClassEstimate | None = None
+    gender: ClassEstimate | None = None
+    age: AgeEstimate | None = None
+
+
+@dataclass(frozen=True)
+class PredictionModel:
+    """A network and its calibration; an empty one leaves probabilities as the network gives them."""
+
+    network: AttributeNetwork
+    calibration: Calibration
 
 
 class AttributePredictor:
-    """Predicts with one network for each attribute; several attributes may share a network, which runs once.
+    """Predicts with one model for each attribute; several attributes may share a network, which runs once.
 
     Uses a GPU where there is one, and bf16 where it is fast.
     """
 
-    def __init__(self, networks: Mapping[Attribute, AttributeNetwork]) -> None:
+    def __init__(self, models: Mapping[Attribute, PredictionModel]) -> None:
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        self.attributes = tuple(name for name in ATTRIBUTES if name in networks)
-        distinct = {id(network): network for network in networks.values()}
-        ready = {key: for_inference(network, self.device) for key, network in distinct.items()}
+        self.attributes = tuple(name for name in ATTRIBUTES if name in models)
+        self._calibration = {name: models[name].calibration.get(name, {}) for name in self.attributes}
+        networks = {id(models[name].network): models[name].network for name in self.attributes}
+        ready = {key: for_inference(network, self.device) for key, network in networks.items()}
         self._jobs: list[tuple[nn.Module, list[Attribute]]] = [
-            (module, [name for name in self.attributes if id(networks[name]) == key])
+            (module, [name for name in self.attributes if id(models[name].network) == key])
             for key, module in ready.items()
         ]
 
-    def predict(
-        self, source: ImageSource, batch_size: int = 96, workers: int = 4
-    ) -> Iterator[PredictedBatch]:
-        """Predict every image of a source, a batch at a time; at most `workers` + 1 batches wait decoded."""
-        starts = iter(range(0, len(source), batch_size))
-        waiting: deque[tuple[int, Future[tuple[Tensor, list[int], list[ImageFailure]]]]] = deque()
-        with ThreadPoolExecutor(max(workers, 1)) as pool:
+    @property
+    def gives_intervals(self) -> bool:
+        """Whether ages come with an interval."""
+        return "quantile" in self._calibration.get("age", {})
 
-            def decode_next() -> None:
-                if (start := next(starts, None)) is not None:
-                    rows = np.arange(start, min(start + batch_size, len(source)))
-                    waiting.append((start, pool.submit(read_images, source, rows)))
-
-            for _ in range(max(workers, 1) + 1):
-                decode_next()
-            while waiting:
-                start, future = waiting.popleft()
-                images, read, failures = future.result()
-                decode_next()
-                rows = [start + position for position in read]
-                names = [source.name(row) for row in rows]
-                yield PredictedBatch(self.predict_chips(images, names), rows, failures)
+    def predict(self, chips: list[Image]) -> list[Estimates]:
+        """What the models say of RGB uint8 chips, (112, 112, 3) each."""
+        if not chips:
+            return []
+        return self.estimates(self.logits(chips))
 
     @torch.inference_mode()
-    def predict_chips(self, chips: Tensor, names: list[str]) -> list[Prediction]:
-        """Predict uint8 (N, 3, 112, 112) RGB chips, named `names`."""
-        if not names:
-            return []
-        images = normalise(chips.to(self.device))
+    def logits(self, chips: list[Image]) -> dict[Attribute, Tensor]:
+        """Raw float32 logits (N, outputs) on the CPU of RGB uint8 chips, at least one, (112, 112, 3) each."""
+        images = normalise(torch.from_numpy(np.stack(chips)).permute(0, 3, 1, 2).to(self.device))
         logits: dict[Attribute, Tensor] = {}
         for network, attributes in self._jobs:
             output = network(images)
             logits |= {name: output[name].cpu() for name in attributes}
-        columns = {name: logits[name].softmax(dim=1).numpy() for name in ("race", "gender") if name in logits}
-        ages = expected_age(logits["age"]).tolist() if "age" in logits else None
-        counts = counted_age(logits["age"]).tolist() if "age" in logits else None
-        return [
-            Prediction(
-                path=name,
-                race=columns["race"][i] if "race" in columns else None,
-                gender=columns["gender"][i] if "gender" in columns else None,
-                age=ages[i] if ages is not None else None,
-                age_count=counts[i] if counts is not None else None,
-            )
-            for i, name in enumerate(names)
-        ]
+        return logits
+
+    def estimates(self, logits: Mapping[Attribute, Tensor]) -> list[Estimates]:
+        """What raw logits (N, outputs) of each attribute say, after the models' calibration."""
+        columns = {name: self._estimates(name, logits[name]) for name in self.attributes}
+        rows = zip(*columns.values(), strict=True)
+        return [Estimates(**dict(zip(columns, row, strict=True))) for row in rows]
+
+    def _estimates(self, name: Attribute, logits: Tensor) -> list[Any]:
+        calibration = self._calibration[name]
+        logits = logits / calibration.get("temperature", 1.0)
+        if name == "age":
+            return _ages(logits, calibration.get("quantile"))
+        probabilities = logits.softmax(dim=1).numpy()
+        return [ClassEstimate(CLASS_NAMES[name], row) for row in probabilities]
+
+
+def _ages(logits: Tensor, quantile: float | None) -> list[AgeEstimate]:
+    years, counts = expected_age(logits), counted_age(logits).tolist()
+    if quantile is None:
+        return [AgeEstimate(age, count) for age, count in zip(years.tolist(), counts, strict=True)]
+    low, high = age_interval(logits, quantile)
+    columns = zip(years.tolist(), counts, low.tolist(), high.tolist(), strict=True)
+    return [AgeEstimate(*row) for row in columns]
 
 
 @dataclass(frozen=True)
 class PredictedArrays:
-    """Predictions of N images as arrays (N,): rows of the source, class codes or ages, and the failures."""
+    """Estimates of N faces as arrays (N,): class codes or expected ages, and the counted ages."""
 
-    rows: NDArray[np.int64]
     values: dict[Attribute, NDArray[np.number]]
     age_count: NDArray[np.int64] | None
-    failures: list[ImageFailure]
 
     @classmethod
-    def collect(cls, batches: Iterable[PredictedBatch]) -> PredictedArrays:
-        """Gather all batches of a source."""
-        predictions: list[Prediction] = []
-        rows: list[int] = []
-        failures: list[ImageFailure] = []
-        for batch in batches:
-            predictions += batch.predictions
-            rows += batch.rows
-            failures += batch.failures
-        columns: dict[Attribute, list[float | None]] = {
-            "race": [None if p.race is None else int(p.race.argmax()) for p in predictions],
-            "gender": [None if p.gender is None else int(p.gender.argmax()) for p in predictions],
-            "age": [p.age for p in predictions],
-        }
-        present = {
-            name: np.array(values) for name, values in columns.items() if values and values[0] is not None
-        }
-        counts = np.array([p.age_count for p in predictions], np.int64) if "age" in present else None
-        return cls(np.array(rows, np.int64), present, counts, failures)
+    def of(cls, faces: Sequence[Face], attributes: tuple[Attribute, ...]) -> PredictedArrays:
+        """Gather faces that all have estimates of these attributes."""
+        ages = [face.age for face in faces if face.age is not None]
+        values: dict[Attribute, NDArray[np.number]] = {}
+        for name in attributes:
+            if name == "age":
+                values[name] = np.array([age.years for age in ages], np.float64)
+            else:
+                values[name] = np.array([getattr(face, name).code for face in faces], np.int64)
+        counts = np.array([age.count for age in ages], np.int64) if "age" in attributes else None
+        return cls(values, counts)

@@ -1,4 +1,4 @@
-"""The networks that a prediction is made with, from files of this package or of the original system."""
+"""The models that a prediction is made with, from files of this package or of the original system."""
 
 from __future__ import annotations
 
@@ -7,33 +7,44 @@ from pathlib import Path
 
 from face_analysis.datasets.attributes import Attribute
 from face_analysis.errors import UsageError
-from face_analysis.models.attributes import AttributeNetwork
+from face_analysis.inference.attributes import PredictionModel
 from face_analysis.models.original import read_original
 from face_analysis.models.weights import load_model
+from face_analysis.zoo.find import find
 
 
-def open_networks(
-    joint: Path | None, separate: Mapping[Attribute, Path | None], depth: int = 50, mode: str = "ir_se"
-) -> dict[Attribute, AttributeNetwork]:
-    """A network for each attribute: those of `joint`, but for attributes in `separate` these files.
+def open_models(
+    joint: str | Path | None,
+    separate: Mapping[Attribute, Path | None] | None = None,
+    depth: int = 50,
+    mode: str = "ir_se",
+) -> dict[Attribute, PredictionModel]:
+    """A model for each attribute: that of `joint`, but for attributes in `separate` these files.
 
-    A file named twice is loaded once. Original `.pth` files do not say their `depth` and `mode`.
-    Raises UsageError where no file is given, MissingFileError, and ModelMismatchError for the wrong file.
+    `joint` is a file or a name of the zoo. A file named twice is loaded once. Original `.pth` files do not
+    say their `depth` and `mode`. Raises UsageError where no model is given, MissingFileError, and
+    ModelMismatchError for the wrong file.
     """
-    networks: dict[Attribute, AttributeNetwork] = {}
+    models: dict[Attribute, PredictionModel] = {}
     if joint is not None:
-        network = load_model(joint).network
-        networks = dict.fromkeys(network.attributes, network)
-    loaded: dict[Path, AttributeNetwork] = {}
-    for attribute, path in separate.items():
+        model = _load(find(joint))
+        models = dict.fromkeys(model.network.attributes, model)
+    loaded: dict[Path, PredictionModel] = {}
+    for attribute, path in (separate or {}).items():
         if path is None:
             continue
         if path.suffix == ".pth":
-            networks[attribute] = read_original(path, attribute=attribute, depth=depth, mode=mode)[0]
+            network, _ = read_original(path, attribute=attribute, depth=depth, mode=mode)
+            models[attribute] = PredictionModel(network, {})
             continue
-        if path not in loaded or attribute not in loaded[path].attributes:
-            loaded[path] = load_model(path, (attribute,)).network
-        networks[attribute] = loaded[path]
-    if not networks:
+        if path not in loaded or attribute not in loaded[path].network.attributes:
+            loaded[path] = _load(path, attribute)
+        models[attribute] = loaded[path]
+    if not models:
         raise UsageError("no model given: use --model, or --race_model, --gender_model, --age_model")
-    return networks
+    return models
+
+
+def _load(path: Path, *tasks: Attribute) -> PredictionModel:
+    model = load_model(path, tasks)
+    return PredictionModel(model.network, model.card.calibration)

@@ -1,0 +1,65 @@
+"""`face-analysis align`: the faces of photos as aligned chips."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+from face_analysis.cli.parser import parse
+from face_analysis.errors import UsageError
+from face_analysis.files import write_text
+from face_analysis.options import Opt, to_yaml
+
+
+@dataclass(frozen=True)
+class AlignOptions:
+    """What aligning is told."""
+
+    source: Annotated[Path, Opt("a photo, a folder of photos, or an LMDB", positional=True)]
+    dest: Annotated[Path, Opt("folder for the chips, which keep the tree of the source", positional=True)]
+    image_list: Annotated[Path | None, Opt("list of the photos; without it, all of the source", "-i")] = None
+    faces: Annotated[Literal["all", "largest", "centre"], Opt("which faces of a photo")] = "largest"
+    min_size: Annotated[float, Opt("leave out faces smaller than this, in pixels")] = 0
+    rotations: Annotated[bool, Opt("search the photo turned by 90, 180 and 270 degrees too")] = False
+    whole: Annotated[bool, Opt("take a photo whole where no face is found")] = False
+    threshold: Annotated[float, Opt("score from which the detector's find is a face, 0 to 1")] = 0.7
+    quality: Annotated[int, Opt("of JPEG and WebP chips, 1 to 100")] = 95
+    workers: Annotated[int, Opt("threads that decode, detect and align", "-w")] = 2
+    resume: Annotated[bool, Opt("go on where a stopped run into the same folder was")] = False
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Exit status 0, or 1 when photos could not be read; the list of chips goes to stdout."""
+    options = parse("align", AlignOptions, arguments)
+    if not 1 <= options.quality <= 100 or options.workers < 0:
+        raise UsageError("--quality must lie between 1 and 100, and --workers be at least 0")
+    from tqdm import tqdm
+
+    from face_analysis.datasets.sources import open_source
+    from face_analysis.files import FailureLog
+    from face_analysis.images.chips import face_cutter
+    from face_analysis.inference.align import INDEX, AlignRun, align_source
+
+    source = open_source(options.source, options.image_list)
+    cutter = face_cutter(
+        options.faces, options.min_size, options.threshold, rotations=options.rotations, whole=options.whole
+    )
+    write_text(options.dest / "config.yaml", to_yaml(options))
+    failures = FailureLog(options.dest / "errors.csv", keep=options.resume)
+    run = AlignRun(options.dest, options.quality, options.workers, options.resume)
+    unread = 0
+    with tqdm(total=len(source), unit=" photos", desc="align") as bar:
+        for cut in align_source(source, cutter, failures, run, _settings(options)):
+            unread += cut.failure is not None
+            bar.update()
+    print(options.dest / INDEX)
+    failures.report()
+    return 1 if unread else 0
+
+
+def _settings(options: AlignOptions) -> dict[str, str]:
+    """What the chips depend on beside the photos."""
+    names = ("faces", "min_size", "rotations", "whole", "threshold", "quality")
+    return {name: str(getattr(options, name)) for name in names}

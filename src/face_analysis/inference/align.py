@@ -1,0 +1,89 @@
+"""Aligned chips of a whole source, in files that keep its folder tree."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+import cv2
+
+from face_analysis.datasets.lists import CSV_LABELS
+from face_analysis.datasets.sources import ImageSource, names_sha256
+from face_analysis.files import FailureLog, whole_file
+from face_analysis.images.chips import Chip, FaceCutter
+from face_analysis.inference.pipeline import BLOCK, Cut, cut_ahead, inputs
+from face_analysis.inference.predict import NO_FACE
+from face_analysis.journal import Journal
+from face_analysis.types import ImageFailure
+
+INDEX = "chips.csv"
+ENCODED = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp"})
+"""Endings whose format chips are written in; a chip of another photo becomes PNG, its name longer by .png."""
+
+
+@dataclass(frozen=True)
+class AlignRun:
+    """Where chips go and how they are made; `quality` is of JPEG and WebP, 1 to 100."""
+
+    dest: Path
+    quality: int
+    workers: int
+    resume: bool
+
+
+def align_source(
+    source: ImageSource, cutter: FaceCutter, failures: FailureLog, run: AlignRun, settings: dict[str, str]
+) -> Iterator[Cut]:
+    """Write the chips of all photos under `run.dest`, giving each photo when it is done.
+
+    A photo's chip keeps its path; where all faces are wanted they are numbered. `chips.csv` lists the chips
+    with the labels of their photos, and can be trained on. Photos that cannot be read and those without a
+    face go to `failures`. A resumed run, which must have the same `settings`, leaves the same files as an
+    undisturbed one. Raises UsageError and WriteError.
+    """
+    columns = [name for name in CSV_LABELS if name in source.labels]
+    identity = {"photos": names_sha256(source), **settings}
+    with Journal(run.dest / INDEX, identity, resume=run.resume) as journal:
+        cuts = cut_ahead(inputs(source, journal.done), cutter, BLOCK, run.workers)
+        for row, cut in enumerate(cuts, journal.done):
+            labels = {name: int(source.labels[name][row]) for name in columns}
+            for number, chip in enumerate(cut.chips):
+                name = chip_name(cut.name, number if cutter.which == "all" else None)
+                _write_chip(run.dest / name, chip, run.quality)
+                journal.add({"path": name, **labels})
+            failures.add(_failures(cut))
+            if (row + 1) % BLOCK == 0 or row + 1 == len(source):
+                journal.mark(row + 1)
+            yield cut
+        _write_index(run.dest / INDEX, ["path", *columns], journal)
+        journal.remove()
+
+
+def chip_name(photo: str, number: int | None) -> str:
+    """The chip's path: that of the photo without what would lead out of the folder, and with its number."""
+    path = PurePosixPath(*(part for part in PurePosixPath(photo).parts if part not in ("/", "..")))
+    if number is not None:
+        path = path.with_stem(f"{path.stem}_{number}")
+    return str(path if path.suffix.lower() in ENCODED else path.with_name(path.name + ".png"))
+
+
+def _write_chip(path: Path, chip: Chip, quality: int) -> None:
+    settings: Sequence[int] = (cv2.IMWRITE_JPEG_QUALITY, quality, cv2.IMWRITE_WEBP_QUALITY, quality)
+    encoded = cv2.imencode(path.suffix, cv2.cvtColor(chip.pixels, cv2.COLOR_RGB2BGR), settings)[1]
+    with whole_file(path) as partial:
+        partial.write_bytes(encoded.tobytes())
+
+
+def _failures(cut: Cut) -> list[ImageFailure]:
+    if cut.failure is not None:
+        return [cut.failure]
+    return [] if cut.chips else [ImageFailure(cut.name, NO_FACE)]
+
+
+def _write_index(path: Path, columns: list[str], journal: Journal) -> None:
+    with whole_file(path) as partial, partial.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, columns, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(journal.records())

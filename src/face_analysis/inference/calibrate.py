@@ -1,0 +1,89 @@
+"""A model on labelled photos: how sure it may be, and how well it does once it knows that."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from itertools import islice
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from face_analysis.datasets.attributes import Attribute
+from face_analysis.datasets.sources import ImageSource
+from face_analysis.evaluation.fit_calibration import CalibrationFit, fit_calibration
+from face_analysis.evaluation.groups import EvaluationReport, evaluate
+from face_analysis.images.chips import FaceCutter
+from face_analysis.inference.attributes import AttributePredictor, PredictedArrays, PredictionModel
+from face_analysis.inference.pipeline import Cut, cut_ahead, inputs
+from face_analysis.models.weights import LoadedModel
+from face_analysis.types import Face, ImageFailure
+from face_analysis.zoo.card import ModelCard
+
+
+@dataclass(frozen=True)
+class CalibratedModel:
+    """The new card, the fit behind it, and the calibrated model's report on all the images it was given.
+
+    `labels` and `predictions` are the arrays (N,) of the report.
+    """
+
+    card: ModelCard
+    fit: CalibrationFit
+    report: EvaluationReport
+    labels: dict[Attribute, NDArray[np.int64]]
+    predictions: dict[Attribute, NDArray[np.number]]
+    failures: list[ImageFailure]
+
+
+def calibrate(
+    model: LoadedModel, source: ImageSource, cutter: FaceCutter, batch_size: int = 96, workers: int = 2
+) -> CalibratedModel:
+    """Fit the calibration of a model on a random half of labelled photos, and measure it on the rest.
+
+    The cutter has to give one chip a photo. Raises EmptyDataError for too few labels.
+    """
+    names = model.network.attributes
+    plain = AttributePredictor(dict.fromkeys(names, PredictionModel(model.network, {})))
+    cuts = cut_ahead(inputs(source), cutter, batch_size, workers)
+    logits, rows, failures = _logits(plain, cuts, batch_size)
+    labels = {name: source.labels[name][rows] for name in names if name in source.labels}
+    fit = fit_calibration(logits, labels)
+    data = f"a random half of {len(rows)} images of {source.origin.name}; measured on the other half"
+    calibration = {**fit.calibration, "data": data}
+
+    ready = AttributePredictor(dict.fromkeys(names, PredictionModel(model.network, calibration)))
+    faces = [Face("", None, *given) for given in ready.estimates(logits)]
+    predicted = PredictedArrays.of(faces, names)
+    report = evaluate(
+        labels, predicted.values, age_count=predicted.age_count, missing=len(source) - len(rows)
+    )
+    metrics = {
+        "data": f"{report.images} images of {source.origin.name}",
+        **report.to_dict(),
+        "calibration_error": {name: bins.error for name, bins in fit.reliability.items()},
+        "age_interval": {name: estimate.to_dict() for name, estimate in fit.intervals.items()},
+    }
+    card = replace(model.card, calibration=calibration, metrics=metrics)
+    return CalibratedModel(card, fit, report, labels, predicted.values, failures)
+
+
+def _logits(
+    predictor: AttributePredictor, cuts: Iterator[Cut], batch_size: int
+) -> tuple[dict[Attribute, Tensor], NDArray[np.int64], list[ImageFailure]]:
+    """Raw logits (N, outputs) of the first chip of each photo, and the rows of these photos."""
+    parts: list[dict[Attribute, Tensor]] = []
+    rows: list[int] = []
+    failures: list[ImageFailure] = []
+    start = 0
+    while batch := list(islice(cuts, batch_size)):
+        failures += [cut.failure for cut in batch if cut.failure is not None]
+        read = [(start + place, cut.chips[0].pixels) for place, cut in enumerate(batch) if cut.chips]
+        start += len(batch)
+        if read:
+            rows += [row for row, _ in read]
+            parts.append(predictor.logits([pixels for _, pixels in read]))
+    logits = {name: torch.cat([part[name] for part in parts]) for name in parts[0]} if parts else {}
+    return logits, np.array(rows, np.int64), failures

@@ -1,0 +1,63 @@
+"""Predictions of a whole source into one file, by way of a journal that survives a kill."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from face_analysis.datasets.prediction_files import Layout, PredictionColumns, write_predictions
+from face_analysis.datasets.sources import ImageSource, names_sha256
+from face_analysis.files import FailureLog
+from face_analysis.images.chips import FaceCutter
+from face_analysis.inference.attributes import AttributePredictor
+from face_analysis.inference.pipeline import BLOCK, analyse, inputs
+from face_analysis.journal import Journal
+from face_analysis.types import ImageFailure, Photo
+
+NO_FACE = "no face found"
+
+
+@dataclass(frozen=True)
+class PredictionRun:
+    """Where predictions go and how they are made."""
+
+    path: Path
+    layout: Layout
+    batch_size: int
+    workers: int
+    resume: bool
+
+
+def predict_source(
+    source: ImageSource,
+    cutter: FaceCutter,
+    predictor: AttributePredictor,
+    failures: FailureLog,
+    run: PredictionRun,
+    settings: dict[str, str],
+) -> Iterator[tuple[int, Photo]]:
+    """Predict all photos of a source, giving each with its row when it is done; write the file at the end.
+
+    `settings` are what the predictions depend on beside the photos: a run is resumed with the same alone. A
+    resumed run gives the photos not done yet, and its file equals that of an undisturbed one. Photos that
+    cannot be read and those without a face go to `failures`. Raises UsageError and WriteError.
+    """
+    columns = PredictionColumns(
+        predictor.attributes, located=cutter.detector is not None, intervals=predictor.gives_intervals
+    )
+    identity = {"photos": names_sha256(source), **settings}
+    with Journal(run.path, identity, resume=run.resume) as journal:
+        photos = analyse(inputs(source, journal.done), cutter, predictor, run.batch_size, run.workers)
+        for position, photo in enumerate(photos, journal.done + 1):
+            for number, face in enumerate(photo.faces):
+                journal.add(columns.record(face, number))
+            if photo.failure is not None:
+                failures.add([photo.failure])
+            elif not photo.faces:
+                failures.add([ImageFailure(photo.path, NO_FACE)])
+            if position % BLOCK == 0 or position == len(source):
+                journal.mark(position)
+            yield position - 1, photo
+        write_predictions(run.path, columns, journal.records(), run.layout)
+        journal.remove()
