@@ -21,7 +21,7 @@ _NUMBERS = {3: "H", 4: "I"}
 
 
 class Field(NamedTuple):
-    """The first number of a field, the byte at which it stands, how `struct` writes it, how many there are."""
+    """The first of a field's numbers, the byte at which it stands, how `struct` writes it, and how many."""
 
     value: int
     at: int
