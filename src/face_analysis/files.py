@@ -35,6 +35,12 @@ def whole_file(path: Path | str) -> Iterator[Path]:
             partial.unlink()
 
 
+def remove_partials(folder: Path) -> None:
+    """Remove what killed runs left of files that they were writing anywhere under the folder."""
+    for path in folder.rglob(".*.partial"):
+        path.unlink(missing_ok=True)
+
+
 def write_text(path: Path | str, text: str) -> None:
     """Write UTF-8 text as a whole file. Raises WriteError."""
     with whole_file(path) as partial:

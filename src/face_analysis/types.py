@@ -61,14 +61,14 @@ class AgeEstimate:
     """Age in years as people would guess it.
 
     `years` is the expected age, the sum of the probabilities "older than k"; `count` is how many of them are
-    over 0.5, the decoding of the original system. `low` and `high` bound the interval whose coverage the
-    model's card states; they are None where the model was never calibrated.
+    over 0.5, the decoding of the original system. `low` and `high` are the first and last age of the
+    interval whose coverage the model's card states; they are None where the model was never calibrated.
     """
 
     years: float
     count: int
-    low: float | None = None
-    high: float | None = None
+    low: int | None = None
+    high: int | None = None
 
 
 @dataclass(frozen=True)

@@ -52,7 +52,7 @@ def faces(paths: list[str], seed: int = 0) -> Iterator[Face]:
             None if number % 3 == 2 else found,
             ClassEstimate(RACES, rng.dirichlet(np.ones(5)).astype(np.float32)),
             ClassEstimate(GENDERS, rng.dirichlet(np.ones(2)).astype(np.float32)),
-            AgeEstimate(years, int(rng.integers(0, 101)), max(0.0, years - 5), years + 5),
+            AgeEstimate(years, int(rng.integers(0, 101)), max(0, int(years) - 5), int(years) + 5),
         )
 
 

@@ -17,7 +17,8 @@ COMMANDS = {
     "train": "train race, gender and age models",
     "predict": "find the faces of photos and predict race, gender and age",
     "evaluate": "measure predictions against labels, overall and by group",
-    "models": "show model cards; import checkpoints of the original system",
+    "calibrate": "fit a model's certainty to labelled images, and store it in its card",
+    "models": "list, show, find and check models; import those of the original system",
     "demo": "run the whole job on small generated images",
 }
 

@@ -84,7 +84,7 @@ class PredictionColumns:
     def _age(self, age: Any) -> dict[str, Any]:
         values = {"age": round(age.years, 2), AGE_COUNT_COLUMN: age.count}
         if self.intervals:
-            values |= {"age_low": round(age.low, 2), "age_high": round(age.high, 2)}
+            values |= {"age_low": age.low, "age_high": age.high}
         return values
 
 
@@ -182,11 +182,11 @@ def _clean(record: Record) -> dict[str, Any]:
 def _kind(column: str) -> type:
     if column == PATH_COLUMN or column.endswith("_label"):
         return str
-    return int if column in ("face", "race", "gender", AGE_COUNT_COLUMN) else float
+    return int if column in ("face", "race", "gender", *INTERVAL_COLUMNS, AGE_COUNT_COLUMN) else float
 
 
 def _two_decimals(column: str) -> bool:
-    return column == "age" or column in INTERVAL_COLUMNS or (column in WHERE_COLUMNS and column != "score")
+    return column == "age" or (column in WHERE_COLUMNS and column != "score")
 
 
 def _place(face: Face, number: int) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from face_analysis.datasets.attributes import ATTRIBUTES, MAX_AGE, Attribute, known
+from face_analysis.datasets.attributes import ATTRIBUTES, Attribute, known
 from face_analysis.errors import EmptyDataError
 from face_analysis.evaluation.attributes import Measures
 from face_analysis.evaluation.calibration import Reliability, fit_temperature, reliability
@@ -20,10 +20,10 @@ from face_analysis.evaluation.conformal import (
     measure_intervals,
     measure_intervals_by_age,
 )
-from face_analysis.losses.ordinal import age_spread, expected_age
+from face_analysis.losses.ordinal import age_ranks, expected_age
 
 COVERAGE = 0.9
-AGE_TEMPERATURES = np.geomspace(0.05, 2, 75)
+AGE_TEMPERATURES = np.geomspace(0.2, 2, 47)
 Labels = Mapping[Attribute, NDArray[np.int64]]
 Logits = Mapping[Attribute, Tensor]
 
@@ -49,8 +49,9 @@ def fit_calibration(logits: Logits, labels: Labels, seed: int = 0) -> Calibratio
 
     Race and gender: temperature scaling (Guo et al. 2017, arXiv 1706.04599). Age: the temperature of the
     tasks "older than k" that leaves the least mean absolute error of the expected age, since the tails of a
-    hundred tasks add up to years; then a locally weighted conformal interval (Lei et al. 2018, arXiv
-    1604.04173, section 5.2) of 90 % coverage. Raises EmptyDataError for too few known labels.
+    hundred tasks add up to years; and an interval of 90 % coverage by distributional conformal prediction
+    (Chernozhukov, Wuethrich, Zhu 2021, arXiv 1909.07889) on the distribution as the network gives it.
+    Raises EmptyDataError for too few known labels.
     """
     count = len(next(iter(logits.values())))
     order = np.random.default_rng(seed).permutation(count)
@@ -64,7 +65,7 @@ def fit_calibration(logits: Logits, labels: Labels, seed: int = 0) -> Calibratio
         values, truth = logits[name], labels[name]
         if name == "age":
             calibration[name] = _fit_age(values[fit], truth[fit])
-            low, high = _interval(values[rest], calibration[name])
+            low, high = (ends.numpy() for ends in age_interval(values[rest], calibration[name]["quantile"]))
             intervals = measure_intervals(low, high, truth[rest])
             by_age = measure_intervals_by_age(low, high, truth[rest])
         else:
@@ -76,9 +77,17 @@ def fit_calibration(logits: Logits, labels: Labels, seed: int = 0) -> Calibratio
 
 
 def age_interval(logits: Tensor, quantile: float) -> tuple[Tensor, Tensor]:
-    """Ends (N,), (N,) of the interval expected age +- quantile * spread, cut to the ages there are."""
-    years, reach = expected_age(logits), quantile * age_spread(logits)
-    return (years - reach).clamp(0, MAX_AGE), (years + reach).clamp(0, MAX_AGE)
+    """First and last (N,), (N,) of the ages whose rank in the predicted distribution is near its middle.
+
+    `logits` (N, K) are the network's own. Near is at most `quantile`, 0 to 0.5, away from 0.5; the age
+    nearest the middle is always in.
+    """
+    away = (age_ranks(logits) - 0.5).abs()
+    inside = (away <= quantile) | (away == away.min(dim=1, keepdim=True).values)
+    ages = torch.arange(inside.shape[1])
+    low = torch.where(inside, ages, inside.shape[1]).min(dim=1).values
+    high = torch.where(inside, ages, -1).max(dim=1).values
+    return low, high
 
 
 def _fit_age(logits: Tensor, ages: NDArray[np.int64]) -> dict[str, float]:
@@ -87,15 +96,9 @@ def _fit_age(logits: Tensor, ages: NDArray[np.int64]) -> dict[str, float]:
         raise EmptyDataError("nothing to calibrate age by: no image has a known age")
     logits, truth = logits[torch.from_numpy(use)], torch.from_numpy(ages[use])
     errors = [float((expected_age(logits / t) - truth).abs().mean()) for t in AGE_TEMPERATURES]
-    temperature = float(AGE_TEMPERATURES[int(np.argmin(errors))])
-    scaled = logits / temperature
-    scores = (expected_age(scaled) - truth).abs() / age_spread(scaled)
+    scores = (age_ranks(logits)[torch.arange(len(truth)), truth] - 0.5).abs()
     quantile = conformal_quantile(scores.numpy(), COVERAGE)
     if not np.isfinite(quantile):
         raise EmptyDataError(f"too few images of known age ({len(truth)}) for an interval of {COVERAGE:.0%}")
+    temperature = float(AGE_TEMPERATURES[int(np.argmin(errors))])
     return {"temperature": temperature, "quantile": quantile, "coverage": COVERAGE}
-
-
-def _interval(logits: Tensor, fitted: Mapping[str, float]) -> tuple[NDArray[Any], NDArray[Any]]:
-    low, high = age_interval(logits / fitted["temperature"], fitted["quantile"])
-    return low.numpy(), high.numpy()

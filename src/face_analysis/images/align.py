@@ -54,7 +54,8 @@ def similarity(points: NDArray[np.floating], targets: NDArray[np.floating]) -> N
     p = (points - centre) @ (1, 1j)
     t = (targets - target_centre) @ (1, 1j)
     spread = np.vdot(p, p).real
-    if not spread > 0:
+    # Equal points can differ from their own mean by a rounding error, so `spread` alone does not tell.
+    if not spread > 0 or (points == points[0]).all():
         raise ValueError("the landmarks all lie in one point")
     turn = np.vdot(p, t) / spread
     linear = np.array([[turn.real, -turn.imag], [turn.imag, turn.real]])

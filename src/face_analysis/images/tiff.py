@@ -26,7 +26,7 @@ class Field(NamedTuple):
     value: int
     at: int
     form: str
-    count: int
+    length: int
 
 
 def fields(data: bytes) -> dict[int, Field | None]:
@@ -90,7 +90,7 @@ def _check_whole(data: bytes, offsets: Field | None, counts: Field | None) -> No
     if offsets is None or counts is None:
         return
     begin, size = (
-        np.frombuffer(data, np.dtype(field.form), field.count, field.at).astype(np.int64)
+        np.frombuffer(data, np.dtype(field.form), field.length, field.at).astype(np.int64)
         for field in (offsets, counts)
     )
     if len(begin) != len(size) or (begin + size).max() > len(data):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -19,8 +19,15 @@ from face_analysis.journal import Journal
 from face_analysis.types import ImageFailure
 
 INDEX = "chips.csv"
-ENCODED = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp"})
-"""Endings whose format chips are written in; a chip of another photo becomes PNG, its name longer by .png."""
+ENCODED = {
+    ".jpg": [cv2.IMWRITE_JPEG_QUALITY],
+    ".jpeg": [cv2.IMWRITE_JPEG_QUALITY],
+    ".webp": [cv2.IMWRITE_WEBP_QUALITY],
+    ".png": [],
+    ".bmp": [],
+}
+"""Endings whose format chips are written in, and their setting of quality; a chip of another photo becomes
+PNG, its name longer by .png."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +77,7 @@ def chip_name(photo: str, number: int | None) -> str:
 
 
 def _write_chip(path: Path, chip: Chip, quality: int) -> None:
-    settings: Sequence[int] = (cv2.IMWRITE_JPEG_QUALITY, quality, cv2.IMWRITE_WEBP_QUALITY, quality)
+    settings = [number for key in ENCODED[path.suffix.lower()] for number in (key, quality)]
     encoded = cv2.imencode(path.suffix, cv2.cvtColor(chip.pixels, cv2.COLOR_RGB2BGR), settings)[1]
     with whole_file(path) as partial:
         partial.write_bytes(encoded.tobytes())

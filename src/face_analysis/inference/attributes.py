@@ -85,19 +85,18 @@ class AttributePredictor:
 
     def _estimates(self, name: Attribute, logits: Tensor) -> list[Any]:
         calibration = self._calibration[name]
-        logits = logits / calibration.get("temperature", 1.0)
+        scaled = logits / calibration.get("temperature", 1.0)
         if name == "age":
-            return _ages(logits, calibration.get("quantile"))
-        probabilities = logits.softmax(dim=1).numpy()
+            return _ages(scaled, age_interval(logits, calibration["quantile"]) if calibration else None)
+        probabilities = scaled.softmax(dim=1).numpy()
         return [ClassEstimate(CLASS_NAMES[name], row) for row in probabilities]
 
 
-def _ages(logits: Tensor, quantile: float | None) -> list[AgeEstimate]:
-    years, counts = expected_age(logits), counted_age(logits).tolist()
-    if quantile is None:
-        return [AgeEstimate(age, count) for age, count in zip(years.tolist(), counts, strict=True)]
-    low, high = age_interval(logits, quantile)
-    columns = zip(years.tolist(), counts, low.tolist(), high.tolist(), strict=True)
+def _ages(logits: Tensor, interval: tuple[Tensor, Tensor] | None) -> list[AgeEstimate]:
+    years, counts = expected_age(logits).tolist(), counted_age(logits).tolist()
+    if interval is None:
+        return [AgeEstimate(age, count) for age, count in zip(years, counts, strict=True)]
+    columns = zip(years, counts, *(ends.tolist() for ends in interval), strict=True)
     return [AgeEstimate(*row) for row in columns]
 
 

@@ -12,9 +12,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-MIN_VARIANCE = 1.0
-"""Of an age, in square years."""
-
 
 def ordinal_targets(ages: Tensor, thresholds: int) -> Tensor:
     """(N,) ages in years -> (N, thresholds) float32, 1 where the age is over k."""
@@ -37,17 +34,15 @@ def expected_age(logits: Tensor) -> Tensor:
     return torch.sigmoid(logits.float()).sum(dim=1)
 
 
-def age_spread(logits: Tensor) -> Tensor:
-    """(N, K) logits -> (N,) float32 standard deviation of the predicted age in years, at least 1.
+def age_ranks(logits: Tensor) -> Tensor:
+    """(N, K) logits -> (N, K + 1) float64: for each age a = 0 ... K, P(age < a) + P(age = a) / 2.
 
-    With p_k the probability "older than k", E[age] = sum p_k and E[age^2] = sum (2 k + 1) p_k, which is exact
-    where p_k falls with k, and larger where the tasks contradict each other.
+    Rises with a from about 0 to about 1; 0.5 is the middle of the predicted distribution. Where the tasks
+    contradict each other, a task counts at most as much as those before it.
     """
-    older = torch.sigmoid(logits.float())
-    squares = 2 * torch.arange(logits.shape[1], device=logits.device) + 1
-    variance = (squares * older).sum(dim=1) - older.sum(dim=1).square()
-    # Ages are told in whole years, so none is sure to less; and errors would be divided by a spread near 0.
-    return variance.clamp(min=MIN_VARIANCE).sqrt()
+    older = torch.sigmoid(logits.double()).cummin(dim=1).values
+    below = F.pad(F.pad(1 - older, (1, 0)), (0, 1), value=1.0)
+    return (below[:, :-1] + below[:, 1:]) / 2
 
 
 def counted_age(logits: Tensor) -> Tensor:

@@ -4,17 +4,36 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
-from typing import cast
+from typing import NamedTuple
 
 import cv2
+import numpy as np
 
 from face_analysis.files import whole_file
 from face_analysis.reports.describe import estimates
-from face_analysis.types import Face, Image
+from face_analysis.types import Detection, Face, Image
 
 FONT = cv2.FONT_HERSHEY_SIMPLEX
-FRAME, INK, PAPER = (255, 196, 0), (255, 255, 255), (32, 32, 32)
+FRAME, INK, PAPER = (255, 196, 0), (255, 255, 255), 32
 JPEG_QUALITY = 92
+
+
+class Area(NamedTuple):
+    """A rectangle of pixels."""
+
+    x: int
+    y: int
+    width: int
+    height: int
+
+    def meets(self, other: Area) -> bool:
+        """Whether the two share a pixel."""
+        return (
+            self.x < other.x + other.width
+            and other.x < self.x + self.width
+            and self.y < other.y + other.height
+            and other.y < self.y + self.height
+        )
 
 
 def annotate(image: Image, faces: Sequence[Face]) -> Image:
@@ -23,9 +42,10 @@ def annotate(image: Image, faces: Sequence[Face]) -> Image:
     unit = max(1.0, max(image.shape[:2]) / 700)
     for face in faces:
         if face.detection is not None:
-            _frame(picture, face, unit)
+            _frame(picture, face.detection, unit)
+    taken: list[Area] = []
     for face in faces:  # words last, so that no frame runs through them
-        _words(picture, face, unit)
+        taken.append(_words(picture, face, unit, taken))
     return picture
 
 
@@ -43,34 +63,44 @@ def write_annotated(image: Image, faces: Sequence[Face], path: Path) -> None:
         partial.write_bytes(encoded.tobytes())
 
 
-def _frame(picture: Image, face: Face, unit: float) -> None:
-    assert face.detection is not None
-    x, y, width, height = (round(value) for value in face.detection.box)
+def _frame(picture: Image, found: Detection, unit: float) -> None:
+    x, y, width, height = (round(value) for value in found.box)
     cv2.rectangle(picture, (x, y), (x + width, y + height), FRAME, round(2 * unit), cv2.LINE_AA)
-    for point in face.detection.landmarks:
+    for point in found.landmarks:
         centre = (round(float(point[0])), round(float(point[1])))
         cv2.circle(picture, centre, round(1.5 * unit), FRAME, cv2.FILLED, cv2.LINE_AA)
 
 
-def _words(picture: Image, face: Face, unit: float) -> None:
-    """Lines on a dark ground under the box, above it where there is no room, always within the picture."""
-    lines, scale, thick = estimates(face), 0.45 * unit, max(1, round(unit))
-    sizes = [cv2.getTextSize(line, FONT, scale, thick)[0] for line in lines]
-    step, pad = round(1.6 * max((size[1] for size in sizes), default=0)), round(4 * unit)
-    across, down = max((size[0] for size in sizes), default=0) + 2 * pad, step * len(lines) + pad
-    left, top, bottom = _box(picture, face)
-    y = bottom if bottom + down <= picture.shape[0] else max(0, top - down)
-    x = min(max(0, left), max(0, picture.shape[1] - across))
-    ground = picture[y : y + down, x : x + across]
-    ground[:] = cast(Image, cv2.addWeighted(ground, 0.3, ground * 0 + PAPER[0], 0.7, 0))
+def _words(picture: Image, face: Face, unit: float, taken: list[Area]) -> Area:
+    """Write the estimates on a dark ground, by the face and not over other words where there is room."""
+    box = _box(picture, face)
+    lines, thick = estimates(face), max(1, round(unit))
+    widest = max((cv2.getTextSize(line, FONT, 1, 1)[0][0] for line in lines), default=1)
+    scale = min(max(1.3 * box.width / widest, 0.33 * unit), 0.5 * unit)
+    step, pad = round(34 * scale), round(4 * unit)
+    width, height = round(widest * scale) + 2 * pad, step * len(lines) + pad
+    places = [
+        _within(picture, Area(x, y, width, height))
+        for y in (box.y + box.height, box.y - height)
+        for x in (box.x, box.x + box.width - width)
+    ]
+    area = next((place for place in places if not any(map(place.meets, taken))), places[0])
+    ground = picture[area.y : area.y + area.height, area.x : area.x + area.width]
+    ground[:] = cv2.addWeighted(ground, 0.3, np.full_like(ground, PAPER), 0.7, 0)
     for number, line in enumerate(lines, 1):
-        place = (x + pad, y + number * step)
+        place = (area.x + pad, area.y + number * step)
         cv2.putText(picture, line, place, FONT, scale, INK, thick, cv2.LINE_AA)
+    return area
 
 
-def _box(picture: Image, face: Face) -> tuple[int, int, int]:
-    """Left, top and bottom of the face; of the whole picture where none was found."""
+def _within(picture: Image, area: Area) -> Area:
+    x = min(max(0, area.x), max(0, picture.shape[1] - area.width))
+    y = min(max(0, area.y), max(0, picture.shape[0] - area.height))
+    return area._replace(x=x, y=y)
+
+
+def _box(picture: Image, face: Face) -> Area:
+    """Where the face is; the whole picture where none was found."""
     if face.detection is None:
-        return 0, 0, picture.shape[0]
-    x, y, _, height = face.detection.box
-    return round(x), round(y), round(y + height)
+        return Area(0, 0, picture.shape[1], picture.shape[0])
+    return Area(*(round(value) for value in face.detection.box))

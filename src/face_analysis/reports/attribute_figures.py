@@ -13,6 +13,7 @@ from face_analysis.datasets.attributes import ATTRIBUTES, CLASS_NAMES, MAX_AGE, 
 from face_analysis.evaluation.attributes import DECADES, AttributeMetrics
 from face_analysis.evaluation.groups import AttributeReport, EvaluationReport
 from face_analysis.evaluation.intervals import Estimate
+from face_analysis.reports.figure_style import figure_style
 from face_analysis.reports.measure_text import MEASURES, MEASURES_OF, MeasureText
 
 if TYPE_CHECKING:
@@ -41,19 +42,8 @@ def write_figures(
     `labels` and `predictions` are the arrays (N,) that `evaluate` measured; the age scatter is drawn from
     them. An attribute without a known label has no figure. Raises OSError where the disk refuses.
     """
-    import matplotlib as mpl
-
     written: list[Path] = []
-    with mpl.rc_context(
-        {
-            "font.size": 11,
-            "axes.spines.top": False,
-            "axes.spines.right": False,
-            "savefig.dpi": 150,
-            "savefig.bbox": "tight",
-            "savefig.pad_inches": 0.15,
-        }
-    ):
+    with figure_style():
         figures: dict[str, Figure] = {}
         for attribute, part in report.attributes.items():
             if part.overall.count == 0:

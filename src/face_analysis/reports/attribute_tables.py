@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from face_analysis.datasets.attributes import CLASS_NAMES
 from face_analysis.evaluation.attributes import DECADES, AttributeMetrics, Measures
 from face_analysis.evaluation.groups import AttributeReport, EvaluationReport
 from face_analysis.evaluation.intervals import LEVEL, RESAMPLES
+from face_analysis.reports.markdown import section
 from face_analysis.reports.measure_text import MEASURES, MEASURES_OF, PERCEIVED, RECALL
 
 
@@ -49,7 +50,7 @@ def _overall(report: EvaluationReport) -> Iterator[str]:
         for name, part in parts
         for key in MEASURES_OF[part.attribute]
     ]
-    yield from _section("Overall", ["attribute", "measure", "figure", "left out: label unknown"], rows)
+    yield from section("Overall", ["attribute", "measure", "figure", "left out: label unknown"], rows)
 
 
 def _details(report: EvaluationReport) -> Iterator[str]:
@@ -66,13 +67,13 @@ def _confusion(metrics: AttributeMetrics) -> Iterator[str]:
         for name, counts in zip(names, metrics.confusion.tolist(), strict=True)
     ]
     title = f"Confusion of {metrics.attribute} (images; row true, column predicted)"
-    yield from _section(title, ["true", *names, f"{RECALL.heading}"], rows)
+    yield from section(title, ["true", *names, f"{RECALL.heading}"], rows)
 
 
 def _decades(metrics: AttributeMetrics) -> Iterator[str]:
     mae = MEASURES["mae"]
     rows = [[name, mae.write(metrics.mae_by_decade.get(name))] for name in DECADES]
-    yield from _section("Age by decade of true age", ["true age (years)", mae.heading], rows)
+    yield from section("Age by decade of true age", ["true age (years)", mae.heading], rows)
 
 
 def _groups(report: EvaluationReport) -> Iterator[str]:
@@ -88,15 +89,4 @@ def _group_table(title: str, first: str, part: AttributeReport, groups: dict[str
         [name, *(MEASURES[key].write(measures.get(key)) for key in keys)]
         for name, measures in (*groups.items(), ("all", part.overall.measures))
     ]
-    yield from _section(title, [first, *(MEASURES[key].heading for key in keys)], rows)
-
-
-def _section(title: str, heads: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
-    yield from ("", f"## {title}", "")
-    yield _line(heads)
-    yield _line(["---"] * len(heads))
-    yield from map(_line, rows)
-
-
-def _line(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(cells)} |"
+    yield from section(title, [first, *(MEASURES[key].heading for key in keys)], rows)

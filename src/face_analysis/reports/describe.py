@@ -16,7 +16,7 @@ def estimates(face: Face) -> list[str]:
     """Such as `female 97 %`, `asian 88 %`, `34 years (26 to 43)`."""
     words = [f"{given.label} {given.probability:.0%}" for given in (face.gender, face.race) if given]
     if face.age is not None:
-        interval = "" if face.age.low is None else f" ({face.age.low:.0f} to {face.age.high:.0f})"
+        interval = "" if face.age.low is None else f" ({face.age.low} to {face.age.high})"
         words.append(f"{face.age.years:.0f} years{interval}")
     return words
 

@@ -43,6 +43,8 @@ MEASURES = {
     "balanced_accuracy": MeasureText("Balanced accuracy", "%", 100, 1),
     "mae": MeasureText("Mean absolute error", "years", 1, 2),
     "within_5": MeasureText("Within 5 years", "%", 100, 1),
+    "coverage": MeasureText("Inside the interval", "%", 100, 1),
+    "width": MeasureText("Mean width", "years", 1, 1),
 }
 
 MEASURES_OF: dict[Attribute, tuple[str, str]] = {

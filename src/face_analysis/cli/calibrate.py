@@ -1,0 +1,56 @@
+"""`face-analysis calibrate`: how sure a model may be, stored in its card."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from face_analysis.cli.parser import parse
+from face_analysis.files import write_text
+from face_analysis.options import Opt, to_yaml
+
+
+@dataclass(frozen=True)
+class CalibrateOptions:
+    """What calibrating is told."""
+
+    model: Annotated[Path, Opt("the .safetensors file to calibrate", "-m")]
+    dest: Annotated[Path, Opt("folder for model.safetensors with the new card, tables and figures", "-d")]
+    source: Annotated[Path | None, Opt("folder of labelled images, or an LMDB", "-s")] = None
+    image_list: Annotated[Path | None, Opt("list with the labels", "-i")] = None
+    align: Annotated[
+        bool, Opt("the images are photos: find the face nearest the middle of each, and align it")
+    ] = False
+    batch_size: Annotated[int, Opt("images a forward pass", "-b")] = 96
+    workers: Annotated[int, Opt("threads that decode, detect and align", "-w")] = 2
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Exit status 0, or 1 when images could not be read; the tables and the model's path go to stdout."""
+    options = parse("calibrate", CalibrateOptions, arguments)
+    from face_analysis.datasets.sources import open_source
+    from face_analysis.files import FailureLog
+    from face_analysis.images.chips import FaceCutter, face_cutter
+    from face_analysis.inference.calibrate import calibrate
+    from face_analysis.memory import keep_freed_memory
+    from face_analysis.models.weights import load_model, save_model
+    from face_analysis.reports.attribute_tables import overall_table
+    from face_analysis.reports.calibration_files import calibration_table, write_calibration
+    from face_analysis.reports.files import write_report
+
+    keep_freed_memory()
+    model = load_model(options.model)
+    source = open_source(options.source, options.image_list)
+    cutter = face_cutter("centre", whole=True) if options.align else FaceCutter()
+    done = calibrate(model, source, cutter, options.batch_size, options.workers)
+    failures = FailureLog(options.dest / "errors.csv")
+    failures.add(done.failures)
+    write_report(done.report, done.labels, done.predictions, options.dest)
+    write_calibration(done.fit, options.dest)
+    write_text(options.dest / "config.yaml", to_yaml(options))
+    save_model(options.dest / "model.safetensors", model.network, done.card)
+    print(f"{overall_table(done.report)}\n\n{calibration_table(done.fit)}")
+    print(f"model: {options.dest / 'model.safetensors'}")
+    return failures.report()

@@ -1,0 +1,21 @@
+"""How every figure looks."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+
+
+def figure_style() -> AbstractContextManager[None]:
+    """matplotlib's settings for the block that draws and saves figures."""
+    import matplotlib as mpl
+
+    return mpl.rc_context(
+        {
+            "font.size": 11,
+            "axes.spines.top": False,
+            "axes.spines.right": False,
+            "savefig.dpi": 150,
+            "savefig.bbox": "tight",
+            "savefig.pad_inches": 0.15,
+        }
+    )

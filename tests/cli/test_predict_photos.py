@@ -1,0 +1,207 @@
+from __future__ import annotations
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+
+from face_analysis.images.decode import decode
+from face_analysis.images.detect import YuNet
+from face_analysis.zoo.find import find
+from tests.cli.conftest import Run
+from tests.conftest import FACES_OF
+
+FOUND = {name: count for name, count in FACES_OF.items() if count}
+
+
+def rows_of(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def test_every_face_of_a_folder_is_found_and_what_is_not_a_row_is_in_the_errors(
+    run: Run, models: dict[str, Path], photos: Path, tmp_path: Path
+) -> None:
+    status, _, err = run(f"predict -s {photos} -m {models['joint']} -d {tmp_path}")
+    rows = rows_of(tmp_path / f"{photos.name}_predictions.csv")
+    assert Counter(row["path"] for row in rows) == FOUND
+    assert [int(row["face"]) for row in rows if row["path"] == "both.jpg"] == [0, 1]
+    errors = {row["path"]: row["reason"] for row in rows_of(tmp_path / f"{photos.name}_errors.csv")}
+    assert errors.keys() == {"empty.png", "sub/broken.jpg"}
+    assert errors["empty.png"] == "no face found"
+    assert "broken JPEG" in errors["sub/broken.jpg"]
+    assert status == 1
+    assert f"{photos.name}_errors.csv" in err
+
+
+def test_boxes_and_landmarks_are_those_of_the_detector_on_the_upright_photo(
+    run: Run, models: dict[str, Path], photos: Path, tmp_path: Path
+) -> None:
+    run(f"predict -s {photos} -m {models['joint']} -d {tmp_path}")
+    detector = YuNet(find("yunet"))
+    for row in rows_of(tmp_path / f"{photos.name}_predictions.csv"):
+        faces = detector.detect(decode((photos / row["path"]).read_bytes(), ""))
+        face = sorted(faces, key=lambda found: found.box[0])[int(row["face"])]
+        box = [float(row[name]) for name in ("x", "y", "width", "height")]
+        assert box == pytest.approx(face.box, abs=0.006)
+        nose = [float(row["nose_x"]), float(row["nose_y"])]
+        assert nose == pytest.approx(face.landmarks[2].tolist(), abs=0.006)
+
+
+def test_photos_given_as_words_are_described_a_line_a_face(
+    run: Run, models: dict[str, Path], photos: Path
+) -> None:
+    words = f"{photos / 'both.jpg'} {photos / 'sub'} {photos / 'empty.png'}"
+    status, out, err = run(f"predict {words} -m {models['joint']}")
+    lines = out.splitlines()
+    assert status == 1
+    assert "broken.jpg" in err
+    named = Counter(Path(line.partition(": ")[0]).name for line in lines)
+    assert named == {"both.jpg": 2, "astronaut.jpg": 1, "turned.jpg": 1, "empty.png": 1}
+    assert next(line for line in lines if "empty.png" in line).endswith("no face found")
+    assert all("face at" in line and " years" in line for line in lines if "empty.png" not in line)
+
+
+def test_a_photo_that_is_not_there_is_named(run: Run, models: dict[str, Path], tmp_path: Path) -> None:
+    status, _, err = run(f"predict {tmp_path}/absent.jpg -m {models['joint']}")
+    assert (status, "absent.jpg" in err) == (2, True)
+
+
+@pytest.mark.parametrize("layout", ["jsonl", "parquet"])
+def test_other_formats_hold_the_numbers_of_the_csv(
+    run: Run, models: dict[str, Path], photos: Path, tmp_path: Path, layout: str
+) -> None:
+    words = f"predict -s {photos} -m {models['joint']} -d {tmp_path}"
+    run(words)
+    run(f"{words} --format {layout}")
+    path = tmp_path / f"{photos.name}_predictions.{layout}"
+    if layout == "jsonl":
+        found = [json.loads(line) for line in path.read_text().splitlines()]
+    else:
+        found = pq.read_table(path).to_pylist()
+    rows = rows_of(tmp_path / f"{photos.name}_predictions.csv")
+    assert [row.keys() for row in found] == [row.keys() for row in rows]
+    for ours, row in zip(found, rows, strict=True):
+        for name, value in ours.items():
+            assert row[name] == value if isinstance(value, str) else float(row[name]) == value
+
+
+def test_largest_centre_min_size_and_whole_choose_the_faces(
+    run: Run, models: dict[str, Path], photos: Path, tmp_path: Path
+) -> None:
+    def counted(options: str) -> Counter[str]:
+        run(f"predict -s {photos} -m {models['joint']} -d {tmp_path} {options}")
+        return Counter(row["path"] for row in rows_of(tmp_path / f"{photos.name}_predictions.csv"))
+
+    assert counted("--faces largest") == dict.fromkeys(FOUND, 1)
+    assert counted("--faces centre --whole") == dict.fromkeys(FACES_OF, 1)
+    assert counted("--min_size 5000") == {}
+    assert counted("--min_size 5000 --whole") == dict.fromkeys(FACES_OF, 1)
+
+
+def test_turned_pixels_are_found_with_rotations(
+    run: Run, models: dict[str, Path], tmp_path: Path, photos: Path
+) -> None:
+    with Image.open(photos / "hopper.jpg") as photo:
+        photo.transpose(Image.Transpose.ROTATE_90).save(tmp_path / "turned.jpg")
+    words = f"predict {tmp_path / 'turned.jpg'} -m {models['joint']}"
+    assert run(words)[1].strip().endswith("no face found")
+    assert "face at" in run(f"{words} --rotations")[1]
+
+
+def test_annotate_leaves_a_copy_of_each_photo_with_faces(
+    run: Run, models: dict[str, Path], photos: Path, tmp_path: Path
+) -> None:
+    run(f"predict -s {photos} -m {models['joint']} -d {tmp_path} --annotate {tmp_path / 'drawn'}")
+    drawn = tmp_path / "drawn"
+    assert {str(path.relative_to(drawn)) for path in drawn.rglob("*.jpg")} == set(FOUND)
+    before = np.asarray(Image.open(photos / "both.jpg"), np.int16)
+    after = np.asarray(Image.open(drawn / "both.jpg"), np.int16)
+    changed = (np.abs(before - after).max(axis=2) > 60).any(axis=0)
+    assert changed[:512].any()
+    assert changed[512:].any()
+
+
+def many_photos(photos: Path, folder: Path) -> Path:
+    """600 small photos in an order that mixes those with one, two, and no faces, and broken ones."""
+    folder.mkdir()
+    small = folder.with_name("small")
+    small.mkdir()
+    sources = [small / Path(name).name for name in FACES_OF]
+    for name, path in zip(FACES_OF, sources, strict=True):
+        with Image.open(photos / name) as photo:
+            photo.resize((photo.width // 3, photo.height // 3)).save(path, exif=photo.getexif())
+    sources.append(photos / "sub" / "broken.jpg")
+    for number in range(600):
+        source = sources[number * number // 5 % len(sources)]
+        (folder / f"{number:03d}{source.suffix}").symlink_to(source)
+    return folder
+
+
+CODE = "import sys; from face_analysis.cli.main import main; sys.exit(main())"
+
+
+def killed_when(words: str, ready: Path, size: int) -> None:
+    """Run a command, and kill it without warning once the file at `ready` has grown over `size`."""
+    process = subprocess.Popen([sys.executable, "-c", CODE, *words.split()], stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline and process.poll() is None:
+        if ready.exists() and ready.stat().st_size > size:
+            break
+        time.sleep(0.002)
+    os.kill(process.pid, signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
+
+
+def tree(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.slow
+def test_a_predict_that_was_killed_ends_as_one_that_was_not(
+    run: Run, models: dict[str, Path], photos: Path, tmp_path: Path
+) -> None:
+    many = many_photos(photos, tmp_path / "many")
+    words = f"predict -s {many} -m {models['joint']} -b 20 -d"
+    assert run(f"{words} {tmp_path / 'whole'}")[0] == 1
+    journal = tmp_path / "killed" / ".many_predictions.csv.journal"
+    killed_when(f"{words} {tmp_path / 'killed'}", journal, 1000)
+    assert not (tmp_path / "killed" / "many_predictions.csv").exists()
+    assert run(f"{words} {tmp_path / 'killed'} --resume")[0] == 1
+    whole, killed = tree(tmp_path / "whole"), tree(tmp_path / "killed")
+    assert killed.keys() == whole.keys()
+    for name in ("many_predictions.csv", "many_errors.csv"):
+        assert killed[name] == whole[name]
+
+
+@pytest.mark.slow
+def test_an_align_that_was_killed_ends_as_one_that_was_not(run: Run, photos: Path, tmp_path: Path) -> None:
+    many = many_photos(photos, tmp_path / "many")
+    assert run(f"align {many} {tmp_path / 'whole'}")[0] == 1
+    killed_when(f"align {many} {tmp_path / 'killed'}", tmp_path / "killed" / ".chips.csv.journal", 1000)
+    assert not (tmp_path / "killed" / "chips.csv").exists()
+    assert run(f"align {many} {tmp_path / 'killed'} --resume")[0] == 1
+    whole, killed = tree(tmp_path / "whole"), tree(tmp_path / "killed")
+    whole.pop("config.yaml")
+    killed.pop("config.yaml")
+    assert killed == whole
+
+
+def test_a_run_is_not_resumed_with_other_options(
+    run: Run, models: dict[str, Path], photos: Path, tmp_path: Path
+) -> None:
+    words = f"predict -s {photos} -m {models['joint']} -d {tmp_path} --resume"
+    (tmp_path / f".{photos.name}_predictions.csv.journal").write_text('{"photos": "of another folder"}\n')
+    status, _, err = run(words)
+    assert status == 2
+    assert "begun with other photos" in err

@@ -1,0 +1,112 @@
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+
+from face_analysis.errors import UnreadableImageError
+from face_analysis.images.chips import Chip, FaceCutter
+from face_analysis.inference.attributes import Estimates
+from face_analysis.inference.pipeline import BLOCK, Input, analyse, cut_ahead
+from face_analysis.types import AgeEstimate, Image
+
+
+class Squares(FaceCutter):
+    """As many chips as the picture's first value says, each of that value."""
+
+    def cut(self, image: Image, name: str) -> list[Chip]:
+        return [Chip(np.full((2, 2, 3), number, np.uint8), None) for number in range(int(image[0, 0, 0]))]
+
+
+class Counting:
+    """Says of a chip the number of the batch and the chip's value; keeps the sizes of its batches."""
+
+    def __init__(self) -> None:
+        self.batches: list[int] = []
+
+    def predict(self, chips: list[Image]) -> list[Estimates]:
+        if chips:
+            self.batches.append(len(chips))
+        return [Estimates(age=AgeEstimate(float(chip[0, 0, 0]), len(self.batches))) for chip in chips]
+
+
+def photo(name: str, faces: int) -> Input:
+    return Input(name, lambda: np.full((1, 1, 3), faces, np.uint8))
+
+
+def unreadable(name: str) -> Input:
+    def load() -> Image:
+        raise UnreadableImageError(f"{name}: broken")
+
+    return Input(name, load)
+
+
+def some(count: int) -> list[Input]:
+    return [unreadable(f"p{n}") if n % 11 == 3 else photo(f"p{n}", n * n % 5) for n in range(count)]
+
+
+@pytest.mark.parametrize("workers", [0, 1, 4])
+@pytest.mark.parametrize("batch_size", [1, 7, 96])
+def test_photos_come_back_in_order_with_their_own_faces(workers: int, batch_size: int) -> None:
+    given = list(analyse(some(300), Squares(), Counting(), batch_size, workers))  # type: ignore[arg-type]
+    assert [found.path for found in given] == [f"p{n}" for n in range(300)]
+    for number, found in enumerate(given):
+        if number % 11 == 3:
+            assert found.failure is not None
+            assert found.failure.reason == f"p{number}: broken"
+            assert found.faces == ()
+        else:
+            ages = [face.age.years for face in found.faces if face.age]
+            assert ages == list(range(number * number % 5))
+
+
+def test_a_batch_fills_across_photos_and_ends_with_its_block() -> None:
+    predictor = Counting()
+    list(analyse((photo(str(n), 1) for n in range(BLOCK + 50)), Squares(), predictor, 100, 2))  # type: ignore[arg-type]
+    assert predictor.batches == [100, 100, BLOCK - 200, 50]
+
+
+def test_what_is_predicted_after_a_block_does_not_hang_on_what_came_before() -> None:
+    photos = some(3 * BLOCK)
+    whole, tail = Counting(), Counting()
+    list(analyse(photos, Squares(), whole, 30, 2))  # type: ignore[arg-type]
+    list(analyse(photos[BLOCK:], Squares(), tail, 30, 2))  # type: ignore[arg-type]
+    assert whole.batches[-len(tail.batches) :] == tail.batches
+
+
+def test_an_endless_row_of_photos_is_read_only_so_far_ahead() -> None:
+    asked = 0
+
+    def endless() -> Iterator[Input]:
+        nonlocal asked
+        while True:
+            asked += 1
+            yield photo(str(asked), 1)
+
+    found = analyse(endless(), Squares(), Counting(), 10, 2)  # type: ignore[arg-type]
+    for _ in range(25):
+        next(found)
+    assert asked <= 25 + 2 * 10
+    found.close()  # type: ignore[attr-defined]
+    assert not [thread for thread in threading.enumerate() if "ThreadPool" in thread.name and asked == 0]
+
+
+def test_threads_end_when_the_reader_goes_away() -> None:
+    before = threading.active_count()
+    cuts = cut_ahead((photo(str(n), 1) for n in range(1000)), Squares(), 50, 4)
+    next(cuts)
+    cuts.close()  # type: ignore[attr-defined]
+    for thread in threading.enumerate():
+        if thread is not threading.current_thread() and "ThreadPool" in thread.name:
+            thread.join(timeout=10)
+    assert threading.active_count() <= before
+
+
+def test_a_programming_error_in_a_thread_is_not_swallowed() -> None:
+    def load() -> Image:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        list(analyse([Input("a", load)], Squares(), Counting()))  # type: ignore[arg-type]
