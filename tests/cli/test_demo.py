@@ -12,10 +12,12 @@ def test_the_demo_runs_twice_in_one_folder_and_says_where_its_pictures_lie(run: 
         status, out, _ = run(f"demo -o {tmp_path}/demo --images 40 -e 2")
         assert status == 0
     pictures = [Path(line.strip()) for line in out.split("pictures:")[1].split()]
-    assert len(pictures) == 7
+    assert [picture.name for picture in pictures[:2]] == ["astronaut.jpg", "grace_hopper.jpg"]
+    assert len(pictures) == 2 + 7
+    assert len([line for line in out.splitlines() if "face at" in line]) == 2
     assert all(cv2.imread(str(picture)) is not None for picture in pictures)
     commands = [line.split()[2] for line in out.splitlines() if line.startswith("$")]
-    assert commands == ["pack", "pack", "train", "predict", "evaluate"]
+    assert commands == ["predict", "pack", "pack", "train", "predict", "evaluate"]
 
 
 def test_a_folder_with_something_else_in_it_is_left_alone(run: Run, tmp_path: Path) -> None:

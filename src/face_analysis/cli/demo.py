@@ -1,4 +1,6 @@
-"""`face-analysis demo`: the whole job on small generated pictures, by the commands a user would type."""
+"""`face-analysis demo`: faces of portraits, then the whole job on small generated pictures.
+
+Everything is done by the commands a user would type."""
 
 from __future__ import annotations
 
@@ -7,6 +9,7 @@ import shutil
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
 
@@ -15,6 +18,8 @@ from face_analysis.errors import UsageError
 from face_analysis.options import Opt
 
 MARK = ".face-analysis-demo"
+PORTRAITS = (("matplotlib", "mpl-data/sample_data/grace_hopper.jpg"), ("skimage", "data/astronaut.png"))
+"""Photos in the public domain (US Navy, NASA), in packages that may be installed."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +39,10 @@ def main(arguments: Sequence[str]) -> int:
     from face_analysis.datasets.synthetic import write_patterns
 
     folder = _fresh(options.output)
-    print(f"{options.images} patterns to train on and {options.images // 4} to judge by, in {folder}")
+    _copy_portraits(folder / "portraits")
+    _run(f"predict {folder}/portraits --annotate {folder}/annotated")
+
+    print(f"\n{options.images} patterns to train on and {options.images // 4} to judge by, in {folder}")
     sets = {
         name: write_patterns(folder / name, count, seed)
         for name, count, seed in (("train", options.images, 1), ("val", options.images // 4, 2))
@@ -52,7 +60,7 @@ def main(arguments: Sequence[str]) -> int:
     )
     _run(f"evaluate -p {folder}/predictions/patterns_predictions.csv -l {sets['val']} -d {folder}/evaluation")
     print("\npictures:")
-    for picture in sorted((folder / "evaluation").glob("*.png")):
+    for picture in sorted([*(folder / "annotated").rglob("*.jpg"), *(folder / "evaluation").glob("*.png")]):
         print(f"  {picture}")
     return 0
 
@@ -65,6 +73,14 @@ def _fresh(folder: Path) -> Path:
     folder.mkdir(parents=True)
     (folder / MARK).touch()
     return folder
+
+
+def _copy_portraits(folder: Path) -> None:
+    folder.mkdir()
+    for package, path in PORTRAITS:
+        spec = find_spec(package)
+        for place in (spec and spec.submodule_search_locations) or ():
+            shutil.copy(Path(place) / path, folder)
 
 
 def _run(words: str) -> None:
