@@ -22,7 +22,7 @@ import tifffile
 from image_rarities import interlaced_png
 from numpy.typing import NDArray
 from PIL import Image as Pillow
-from process_memory import peak_megabytes
+from process_memory import megabytes
 
 from face_analysis.images.decode import MAX_PIXELS, decode
 
@@ -104,7 +104,7 @@ def measure(data: bytes, wire: Connection) -> None:
     cv2.setNumThreads(1)
     start = time.process_time()
     height, width, _ = decode(data, "the largest").shape
-    wire.send((height * width, time.process_time() - start, peak_megabytes()))
+    wire.send((height * width, time.process_time() - start, megabytes("VmHWM")))
 
 
 def main() -> None:

@@ -25,7 +25,7 @@ import cv2
 import simplejpeg
 from image_mutations import mutated
 from image_seeds import seeds
-from process_memory import peak_megabytes
+from process_memory import megabytes
 
 from face_analysis.errors import UnreadableImageError
 from face_analysis.images.decode import decode
@@ -57,7 +57,7 @@ def worker(form: str, seed: int, wire: Connection) -> None:
         data = damaged(form, images, seed, wire.recv())
         start = time.process_time()
         outcome = outcome_of(data)
-        wire.send((outcome, time.process_time() - start, peak_megabytes()))
+        wire.send((outcome, time.process_time() - start, megabytes("VmHWM")))
 
 
 def outcome_of(data: bytes) -> str:

@@ -1,11 +1,11 @@
-"""What a benchmark's process has held of memory."""
+"""What a benchmark's process holds, or has held, of memory."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 
-def peak_megabytes() -> float:
-    """Most memory (MiB) this process has held; unlike getrusage it does not count what its parent held."""
+def megabytes(field: str) -> float:
+    """Memory (MiB) of this process: VmRSS now, VmHWM at most, without what its parent held."""
     lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
-    return int(next(line for line in lines if line.startswith("VmHWM")).split()[1]) / 1024
+    return int(next(line for line in lines if line.startswith(field)).split()[1]) / 1024

@@ -1,0 +1,41 @@
+"""Photos with one face for benchmarks, made of the portrait that matplotlib carries."""
+
+from __future__ import annotations
+
+import atexit
+import shutil
+import tempfile
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+WIDTH, HEIGHT = 640, 480
+
+
+def portrait_photos(count: int) -> list[Path]:
+    """JPEG photos in a temporary folder, the face of each at another place, size and brightness."""
+    spec = find_spec("matplotlib")
+    assert spec is not None
+    assert spec.origin is not None
+    portrait = cv2.imread(str(Path(spec.origin).parent / "mpl-data" / "sample_data" / "grace_hopper.jpg"))
+    rng = np.random.default_rng(0)
+    folder = Path(tempfile.mkdtemp())
+    atexit.register(shutil.rmtree, folder)
+    paths = [folder / f"{number:05d}.jpg" for number in range(count)]
+    for path in paths:
+        cv2.imwrite(str(path), _scene(portrait, rng), [cv2.IMWRITE_JPEG_QUALITY, 92])
+    return paths
+
+
+def _scene(portrait: Any, rng: np.random.Generator) -> Any:
+    scene = cv2.resize(rng.integers(0, 255, (12, 16, 3), np.uint8), (WIDTH, HEIGHT))
+    scale = rng.uniform(0.4, 0.75)
+    small = cv2.resize(portrait, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    small = cv2.convertScaleAbs(small, alpha=rng.uniform(0.7, 1.15))
+    top = rng.integers(0, HEIGHT - small.shape[0])
+    left = rng.integers(0, WIDTH - small.shape[1])
+    scene[top : top + small.shape[0], left : left + small.shape[1]] = small
+    return scene
