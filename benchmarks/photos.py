@@ -33,6 +33,7 @@ def plain_loop(count: int) -> Callable[[], None]:
     def run() -> None:
         for path in paths:
             image = cv2.imread(str(path))
+            assert image is not None
             (face,) = detect(image)
             matrix = cv2.estimateAffinePartial2D(face[4:14].reshape(5, 2), TEMPLATE)[0]
             assert matrix is not None
