@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from face_analysis.datasets.attributes import ATTRIBUTES, OUTPUTS, Attribute
 from face_analysis.errors import UsageError
 from face_analysis.models.backbone import build_backbone
+from face_analysis.models.layers import draw_normal
 from face_analysis.zoo.card import BackboneConfig
 
 HEAD_STD = 0.01
@@ -40,7 +41,7 @@ class AttributeNetwork(nn.Module):
         )
         for head in self.heads.values():
             assert isinstance(head, nn.Linear)
-            nn.init.normal_(head.weight, std=HEAD_STD)
+            draw_normal(head.weight, HEAD_STD)
             nn.init.zeros_(head.bias)
 
     def forward(self, images: Tensor) -> dict[Attribute, Tensor]:

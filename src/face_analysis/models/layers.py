@@ -40,7 +40,13 @@ def initialise_convolutions(network: nn.Module) -> None:
     for module in network.modules():
         if isinstance(module, nn.Conv2d):
             fan_out = math.prod(module.kernel_size) * module.out_channels // module.groups
-            nn.init.normal_(module.weight, std=math.sqrt(2 / fan_out))
+            draw_normal(module.weight, math.sqrt(2 / fan_out))
+
+
+def draw_normal(weight: Tensor, std: float) -> None:
+    """Fill a weight from N(0, std^2); on the meta device do nothing, for torch would import its compiler."""
+    if not weight.is_meta:
+        nn.init.normal_(weight, std=std)
 
 
 def unit_length(embeddings: Tensor) -> Tensor:
