@@ -14,7 +14,8 @@ def test_the_calibrated_model_keeps_its_weights_and_predicts_with_intervals(
     run: Run, models: dict[str, Path], patterns: Path, tmp_path: Path
 ) -> None:
     status, out, _ = run(
-        f"calibrate -m {models['joint']} -s {patterns.parent} -i {patterns} -d {tmp_path / 'new'}"
+        f"calibrate -m {models['joint']} -s {patterns.parent} -i {patterns} -d {tmp_path / 'new'} "
+        "--name better"
     )
     assert status == 0
     made = tmp_path / "new" / "model.safetensors"
@@ -22,6 +23,7 @@ def test_the_calibrated_model_keeps_its_weights_and_predicts_with_intervals(
     assert "Expected calibration error" in out
     before, after = load_model(models["joint"]), load_model(made)
     assert after.card.sha256 == before.card.sha256
+    assert (after.card.name, after.card.training_data) == ("better", before.card.training_data)
     assert {"race", "gender", "age", "data"} == after.card.calibration.keys()
     assert after.card.calibration["age"]["coverage"] == 0.9
     assert after.card.metrics["age_interval"]["coverage"]["count"] == 30

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -23,6 +23,8 @@ class CalibrateOptions:
     align: Annotated[
         bool, Opt("the images are photos: find the face nearest the middle of each, and align it")
     ] = False
+    name: Annotated[str | None, Opt("of the model, in the new card (default: as in the old)")] = None
+    training_data: Annotated[str | None, Opt("what the card says of it (default: as in the old)")] = None
     batch_size: Annotated[int, Opt("images a forward pass", "-b")] = 96
     workers: Annotated[int, Opt("threads that decode, detect and align", "-w")] = 2
 
@@ -50,7 +52,12 @@ def main(arguments: Sequence[str]) -> int:
     write_report(done.report, done.labels, done.predictions, options.dest)
     write_calibration(done.fit, options.dest)
     write_text(options.dest / "config.yaml", to_yaml(options))
-    save_model(options.dest / "model.safetensors", model.network, done.card)
+    card = replace(
+        done.card,
+        name=options.name or done.card.name,
+        training_data=options.training_data or done.card.training_data,
+    )
+    save_model(options.dest / "model.safetensors", model.network, card)
     print(f"{overall_table(done.report)}\n\n{calibration_table(done.fit)}")
     print(f"model: {options.dest / 'model.safetensors'}")
     return failures.report()

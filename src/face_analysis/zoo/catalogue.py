@@ -8,8 +8,8 @@ from pathlib import Path
 
 from face_analysis.errors import MissingFileError
 
-ATTRIBUTES_SHA256 = "0" * 64
-"""Of `zoo/weights/attributes.safetensors`; zeros, which fit no file, until there is one."""
+ATTRIBUTES_SHA256 = "a0301b6444b596b2d6df3e198d59764891ff0980f3386caa7750f7eb08ebefeb"
+"""Of `zoo/weights/attributes.safetensors`, which `recipes/attributes.sh` makes."""
 OPENCV_ZOO = "https://media.githubusercontent.com/media/opencv/opencv_zoo/main/models"
 ABSENT = "not there"
 DIFFERS = "damaged or another version: its SHA-256 is not the catalogue's"
@@ -73,7 +73,7 @@ _ENTRIES = (
         "attributes",
         "attributes.safetensors",
         ATTRIBUTES_SHA256,
-        "as UTKFace: non-commercial research",
+        "research, non-commercial (UTKFace)",
         "this package, trained on UTKFace",
         "race, gender and age of aligned faces",
         carrier=("face_analysis", "zoo/weights/attributes.safetensors"),
