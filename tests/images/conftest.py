@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -13,16 +12,10 @@ from PIL import Image as Pillow
 from face_analysis.images.detect import YuNet
 from face_analysis.types import Image
 from face_analysis.zoo.find import find
+from tests.conftest import inside
 
 # What damages images and what makes rare ones is shared with the benchmark that runs more of the same.
 sys.path.append(str(Path(__file__).parents[2] / "benchmarks"))
-
-
-def inside(package: str, *path: str) -> Path:
-    spec = find_spec(package)
-    assert spec is not None
-    assert spec.origin is not None
-    return Path(spec.origin).parent.joinpath(*path)
 
 
 @pytest.fixture(scope="session")

@@ -20,8 +20,11 @@ THRESHOLD = 0.7
 COARSE, FINE = 640, 1600
 """Longest sides, in pixels, that a larger photo is scaled to: large faces are found at the one, small ones
 at the other."""
-ROLL = 20.0
-"""Degrees of roll from which a face is turned upright and found again."""
+ROLL, SURE = 20.0, 0.9
+"""A face is turned upright and found again from this roll, in degrees, or where its score is under SURE: the
+landmarks of a face found askew can look upright."""
+TURNS = (-45.0, 0.0, 45.0)
+"""Degrees from the apparent roll at which it is looked for again; upright, its score is the highest."""
 CANVAS = 256
 """Side of the picture in which a rolled face is found again; the face takes half of it."""
 
@@ -39,7 +42,7 @@ class FaceDetector(Protocol):
 class YuNet:
     """YuNet (Wu et al. 2023, Machine Intelligence Research 20), the file of the OpenCV model zoo.
 
-    Landmarks of a face that is rolled by more than 20 degrees are found again with the face turned upright.
+    A face that seems rolled by more than 20 degrees, or is not sure, is found again turned upright.
     With `rotations` the photo is searched turned by 90, 180 and 270 degrees as well, for pixels that no EXIF
     tag sets upright. May be called from several threads, each of which gets its own network.
     """
@@ -96,11 +99,17 @@ class YuNet:
         ]
 
     def _upright(self, image: Image, face: Detection) -> Detection:
-        """The face as it is found when turned upright, if it is rolled and found so."""
-        right, left = face.landmarks[0], face.landmarks[1]
-        roll = float(np.degrees(np.arctan2(left[1] - right[1], left[0] - right[0])))
-        if abs(roll) < ROLL:
+        """The face as it is found when turned upright, if it may be rolled and is found so."""
+        if abs(_roll(face)) < ROLL and face.score >= SURE:
             return face
+        best = face
+        for turns in (TURNS, (0.0,)):
+            found = [self._found_at(_roll(best) + turn, image, face) for turn in turns]
+            best = max((best, *filter(None, found)), key=lambda other: other.score)
+        return best
+
+    def _found_at(self, roll: float, image: Image, face: Detection) -> Detection | None:
+        """The face as it is found in a small picture of it, turned back by `roll` degrees."""
         x, y, width, height = face.box
         scale = CANVAS / 2 / max(width, height)
         matrix = cv2.getRotationMatrix2D((x + width / 2, y + height / 2), roll, scale)
@@ -109,9 +118,8 @@ class YuNet:
         back = cv2.invertAffineTransform(matrix)
         again = [_moved(other, back) for other in self._find(turned)]
         nearest = min(again, key=lambda other: _distance(other, face), default=None)
-        if nearest is None or _distance(nearest, face) > max(width, height) / 2:
-            return face
-        return Detection(nearest.box, nearest.landmarks, max(nearest.score, face.score))
+        near = nearest is not None and _distance(nearest, face) <= max(width, height) / 2
+        return nearest if near else None
 
 
 def _sides(image: Image) -> tuple[int, ...]:
@@ -146,6 +154,12 @@ def _moved(face: Detection, matrix: Pixels) -> Detection:
     (x0, y0), (x1, y1) = moved.min(axis=0), moved.max(axis=0)
     landmarks = (face.landmarks @ matrix[:, :2].T + matrix[:, 2]).astype(np.float32)
     return Detection((float(x0), float(y0), float(x1 - x0), float(y1 - y0)), landmarks, face.score)
+
+
+def _roll(face: Detection) -> float:
+    """Of the line through the eyes, in degrees, clockwise in the picture."""
+    right, left = face.landmarks[:2].tolist()
+    return float(np.degrees(np.arctan2(left[1] - right[1], left[0] - right[0])))
 
 
 def _distance(face: Detection, other: Detection) -> float:
