@@ -15,6 +15,7 @@ from face_analysis.models.mobilenet import MobileNet
 from face_analysis.models.precision import for_inference
 from face_analysis.models.weights import load_model, save_model
 from face_analysis.zoo.card import BackboneConfig, ModelCard
+from face_analysis.zoo.find import find
 
 NARROW = BackboneConfig("mobilenet", width=0.25, embedding_size=32)
 CHANNELS = (32, 64, 128, 128, 256, 256, 512, 512, 512, 512, 512, 512, 1024, 1024)
@@ -112,7 +113,10 @@ def test_a_card_that_names_it_brings_it_back(tmp_path: Path) -> None:
             assert torch.equal(loaded.network(images)[name], logits)
 
 
-def test_the_form_for_inference_folds_every_norm_behind_a_convolution_and_keeps_the_embeddings() -> None:
+def test_the_form_for_inference_folds_every_norm_behind_a_convolution_and_keeps_the_embeddings(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("face_analysis.models.precision.fast_bf16", lambda device: False)
     torch.manual_seed(0)
     network = build_backbone(NARROW)
     assert isinstance(network, MobileNet)
@@ -123,6 +127,19 @@ def test_the_form_for_inference_folds_every_norm_behind_a_convolution_and_keeps_
         torch.testing.assert_close(fast(images), network(images), atol=1e-5, rtol=0)
     left = [module for module in fast.modules() if isinstance(module, nn.BatchNorm2d)]
     assert len(left) == 1, "the one before the mean follows no convolution"
+
+
+def test_the_bundled_network_keeps_its_embeddings_in_bfloat16(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("face_analysis.models.precision.fast_bf16", lambda device: True)
+    network = load_model(find("attributes")).network
+    fast = for_inference(network, torch.device("cpu"))
+    torch.manual_seed(0)
+    images = F.interpolate(torch.rand(20, 3, 7, 7) * 2 - 1, size=112, mode="bicubic").clamp(-1, 1)
+    with torch.inference_mode():
+        expected, found = network.backbone(images), fast.get_submodule("backbone")(images)
+    assert (expected @ expected.T).fill_diagonal_(-1).max() < 0.99, "they must not fall together"
+    assert (expected * found).sum(1).min() >= 0.9997
+    assert {parameter.dtype for parameter in fast.get_submodule("backbone").parameters()} == {torch.bfloat16}
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32])
