@@ -1,21 +1,35 @@
 from __future__ import annotations
 
+import contextlib
+import io
 import os
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image as Pillow
 
 from face_analysis.datasets.lmdb_reader import LmdbReader
 from face_analysis.datasets.lmdb_writer import LmdbWriter
-from face_analysis.datasets.pack import pack, pack_folder
+from face_analysis.datasets.pack import Encoding, PackSettings, folder_of_classes, pack
 from face_analysis.datasets.sources import open_source
-from face_analysis.errors import EmptyDataError, MissingFileError, PackedFileError, UsageError, WriteError
+from face_analysis.errors import (
+    EmptyDataError,
+    MissingFileError,
+    PackedFileError,
+    UnreadableImageError,
+    UsageError,
+    WriteError,
+)
+from face_analysis.images.chips import FaceCutter, face_cutter
+from face_analysis.images.decode import decode, fit
+from tests.conftest import FACES_OF
 
 Reader = Callable[[Path], tuple[list[list[Any]], int]]
 
@@ -95,7 +109,7 @@ def test_a_folder_is_packed_with_sorted_subfolders_as_classes(
         (tmp_path / "people" / person).mkdir(parents=True, exist_ok=True)
         shutil.copy(image, tmp_path / "people" / person)
     shutil.copy(images[0], tmp_path / "people" / "stray.jpg")
-    report = pack_folder(tmp_path / "people", tmp_path / "p.lmdb")
+    report = pack(folder_of_classes(tmp_path / "people"), tmp_path / "p.lmdb", "recognition")
     records, classes = read_plainly(tmp_path / "p.lmdb")
     expected = [(images[1], 0), (images[4], 0), (images[3], 1), (images[0], 2), (images[2], 2)]
     assert records == [[image.read_bytes(), label] for image, label in expected]
@@ -114,11 +128,13 @@ def test_nothing_to_pack_is_an_error_and_writes_nothing(patterns: Path, tmp_path
     with pytest.raises(UsageError, match="hair"):
         pack(source, tmp_path / "p.lmdb", "hair")
     with pytest.raises(MissingFileError):
-        pack_folder(tmp_path / "none", tmp_path / "p.lmdb")
+        folder_of_classes(tmp_path / "none")
     assert sorted(file.name for file in tmp_path.iterdir()) == ["list.txt"]
 
 
-def test_an_interrupted_pack_leaves_the_former_file_and_nothing_else(patterns: Path, tmp_path: Path) -> None:
+def test_a_pack_interrupted_before_it_wrote_leaves_the_former_file_and_nothing_else(
+    patterns: Path, tmp_path: Path
+) -> None:
     target = tmp_path / "p.lmdb"
     target.write_bytes(b"former")
     with pytest.raises(KeyboardInterrupt), LmdbWriter(target, "race", ["race"]) as writer:  # noqa: PT012
@@ -214,3 +230,134 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     target = tmp_path / "file" / "p.lmdb"
     with pytest.raises(WriteError, match=r"p\.lmdb"), LmdbWriter(target, "race", ["race"]):
         pass
+
+
+def test_two_writers_of_one_file_do_not_mix(tmp_path: Path) -> None:
+    target = tmp_path / "p.lmdb"
+    with LmdbWriter(target, "race", ["race"]) as writer:
+        writer.add("a", b"image", {"race": 1})
+        with pytest.raises(WriteError, match="another process"), LmdbWriter(target, "race", ["race"]):
+            pass
+    assert len(LmdbReader(target)) == 1
+
+
+def test_strict_refuses_what_cannot_be_used_and_writes_nothing(patterns: Path, tmp_path: Path) -> None:
+    lines = [f"{line.split(' ')[0]} 1" for line in patterns.read_text().splitlines()]
+    source = open_source(patterns.parent, listed(tmp_path, [*lines[:50], "gone.jpg 2"]))
+    with pytest.raises(UnreadableImageError, match=r"gone\.jpg.*--strict"):
+        pack(source, tmp_path / "p.lmdb", "recognition", PackSettings(strict=True))
+    assert [file.name for file in tmp_path.iterdir()] == ["list.txt"]
+
+
+def test_images_written_anew_have_the_size_and_look_the_same(
+    patterns: Path, tmp_path: Path, read_plainly: Reader
+) -> None:
+    source = open_source(patterns.parent, patterns)
+    encoding = Encoding(FaceCutter(size=64), quality=100)
+    pack(source, tmp_path / "p.lmdb", "race", PackSettings(encoding))
+    records, _ = read_plainly(tmp_path / "p.lmdb")
+    for row, (image, _) in enumerate(records):
+        with Pillow.open(io.BytesIO(image)) as found:
+            assert (found.format, found.size) == ("JPEG", (64, 64))
+            expected = fit(decode(source.read(row), "image"), 64)
+            assert np.abs(np.asarray(found, float) - expected).mean() < 1.5
+
+
+def test_aligned_photos_become_the_chips_of_their_middle_faces(
+    photos: Path, tmp_path: Path, read_plainly: Reader
+) -> None:
+    names = [*FACES_OF, "sub/broken.jpg"]
+    source = open_source(photos, listed(tmp_path, [f"{name} {row}" for row, name in enumerate(names)]))
+    cutter = face_cutter("centre")
+    report = pack(source, tmp_path / "p.lmdb", "recognition", PackSettings(Encoding(cutter, quality=100)))
+    assert [failure.path for failure in report.failures] == ["empty.png", "sub/broken.jpg"]
+    assert report.failures[0].reason.endswith("no face found")
+    records, _ = read_plainly(tmp_path / "p.lmdb")
+    assert [label for _, label in records] == [0, 2, 3, 4]
+    for image, row in records:
+        name = names[row]
+        (chip,) = cutter.cut(decode((photos / name).read_bytes(), name), name)
+        found = np.asarray(Pillow.open(io.BytesIO(image)), float)
+        assert np.abs(found - chip.pixels).mean() < 1.5
+
+
+KILLED = """
+import random, os, sys, threading, time
+from pathlib import Path
+import face_analysis.datasets.lmdb_writer as lmdb_writer
+from face_analysis.datasets.pack import PackSettings, pack
+from face_analysis.datasets.sources import open_source
+lmdb_writer.BATCH_RECORDS, lmdb_writer.FIRST_MAP_SIZE = 16, 65536
+print("ready", flush=True)
+pack(open_source(Path(sys.argv[1]), Path(sys.argv[2])), Path(sys.argv[3]), "race", PackSettings(resume=True))
+"""
+
+
+def packing(folder: Path, image_list: Path, target: Path) -> subprocess.Popen[str]:
+    words = [sys.executable, "-c", KILLED, str(folder), str(image_list), str(target)]
+    process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    return process
+
+
+def workers_end(word: str) -> bool:
+    """Whether within ten seconds no process is left whose command line has the word."""
+    for _ in range(100):
+        lines = []
+        for path in Path("/proc").glob("[0-9]*/cmdline"):
+            with contextlib.suppress(OSError):  # it may have ended meanwhile
+                lines.append(path.read_bytes())
+        if not any(word.encode() in line for line in lines):
+            return True
+        time.sleep(0.1)
+    return False
+
+
+@pytest.mark.slow
+def test_a_pack_killed_twenty_times_is_never_half_there_and_ends_with_the_same_bytes(
+    patterns: Path, tmp_path: Path
+) -> None:
+    lines = patterns.read_text().splitlines()
+    broken = [f"gone{n}.jpg 1 1 1" for n in range(5)]
+    image_list = listed(tmp_path, [line for n in range(60) for line in (*lines, broken[n % 5])])
+    whole, target = tmp_path / "whole.lmdb", tmp_path / "p.lmdb"
+    process = packing(patterns.parent, image_list, whole)
+    start = time.monotonic()
+    assert process.wait(60) == 0
+    seconds = time.monotonic() - start
+    generator, kills, begun = np.random.default_rng(0), 0, 0
+    while kills < 20:
+        process = packing(patterns.parent, image_list, target)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(generator.uniform(0, seconds / 8))
+        process.kill()
+        ended = process.wait(60) == 0
+        assert target.exists() == ended
+        begun += (tmp_path / ".p.lmdb.unfinished").exists()
+        if ended:
+            assert target.read_bytes() == whole.read_bytes()
+            target.unlink()
+        kills += not ended
+    assert begun >= 10
+    assert workers_end(str(target))
+    assert packing(patterns.parent, image_list, target).wait(60) == 0
+    assert target.read_bytes() == whole.read_bytes()
+    assert not (tmp_path / ".p.lmdb.unfinished").exists()
+    LmdbReader(target).verify()
+
+
+def test_a_pack_is_not_resumed_with_other_images_or_options(patterns: Path, tmp_path: Path) -> None:
+    source, target = open_source(patterns.parent, patterns), tmp_path / "p.lmdb"
+    with pytest.raises(KeyboardInterrupt), LmdbWriter(target, "race", ["race"], "one") as writer:  # noqa: PT012
+        for row in range(3000):
+            writer.add(f"{row}", b"image", {"race": 1})
+        raise KeyboardInterrupt
+    assert (tmp_path / ".p.lmdb.unfinished").exists()
+    with pytest.raises(UsageError, match="--resume"):
+        pack(source, target, "race", PackSettings(resume=True))
+    with LmdbWriter(target, "race", ["race"], "one", resume=True) as writer:
+        assert writer.done == 2048
+        for row in range(writer.done):
+            writer.recall(f"{row}", {"race": 1})
+    assert len(LmdbReader(target)) == 2048

@@ -1,16 +1,20 @@
-"""`face-analysis pack`: a list, or a folder with a subfolder a class, becomes one LMDB."""
+"""`face-analysis pack`: a list, a folder with a subfolder a class, or a .rec file becomes one LMDB."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from face_analysis.cli.parser import parse
 from face_analysis.errors import UsageError
 from face_analysis.files import write_text
 from face_analysis.options import Opt, to_yaml
+
+if TYPE_CHECKING:
+    from face_analysis.datasets.pack import Encoding
+    from face_analysis.datasets.sources import ImageSource
 
 PackAttribute = Literal["race", "gender", "age", "recognition"]
 
@@ -23,30 +27,83 @@ class PackOptions:
     list: Annotated[Path | None, Opt("image list; without it, classes are the source's subfolders", "-l")] = (
         None
     )
-    source: Annotated[Path | None, Opt("folder of the images", "-s")] = None
+    source: Annotated[Path | None, Opt("folder of the images, an LMDB, or a .rec file", "-s")] = None
     attribute: Annotated[PackAttribute, Opt("label kept in each record", "-a")] = "recognition"
     name: Annotated[str | None, Opt("name of the LMDB (default: that of the list or folder)", "-n")] = None
+    align: Annotated[bool, Opt("write the aligned chip of the face nearest the middle of each photo")] = False
+    whole: Annotated[bool, Opt("with --align: take a photo whole where no face is found")] = False
+    size: Annotated[int | None, Opt("write images anew, square, with this side in pixels")] = None
+    quality: Annotated[int, Opt("of JPEG images written anew, 1 to 100")] = 95
+    strict: Annotated[bool, Opt("write nothing if an image cannot be used")] = False
+    resume: Annotated[bool, Opt("go on where a killed run was")] = False
+    workers: Annotated[int, Opt("threads that read images", "-w")] = 2
+
+
+@dataclass(frozen=True)
+class VerifyOptions:
+    """Which file to verify."""
+
+    file: Annotated[Path, Opt("an LMDB that `pack` wrote", positional=True)]
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Exit status 0, or 1 when images could not be read; the LMDB's path goes to stdout."""
+    """Exit status 0, or 1 when images could not be used; the LMDB's path goes to stdout."""
+    if arguments and arguments[0] == "verify":
+        return verify(arguments[1:])
     options = parse("pack", PackOptions, arguments)
-    from face_analysis.datasets.pack import pack, pack_folder
-    from face_analysis.datasets.sources import open_source
+    _check(options)
+    from face_analysis.datasets.pack import PackSettings, pack
     from face_analysis.files import FailureLog
 
     path = destination(options)
-    if options.list is not None:
-        report = pack(open_source(options.source, options.list), path, options.attribute)
-    elif options.source is not None and options.attribute == "recognition":
-        report = pack_folder(options.source, path)
-    else:
-        raise UsageError("give --list with the labels, or --source with a subfolder a class for recognition")
+    settings = PackSettings(_encoding(options), options.strict, options.resume, options.workers)
+    report = pack(_source(options), path, options.attribute, settings)
     write_text(path.with_suffix(".yaml"), to_yaml(options))
     failures = FailureLog(path.with_suffix(".errors.csv"))
     failures.add(report.failures)
     print(f"{path}: {report.written} images; {report.left_out} without a known {options.attribute} left out")
     return failures.report()
+
+
+def verify(arguments: Sequence[str]) -> int:
+    """Read all of a packed file and compare it with its checksum. Raises PackedFileError."""
+    path = parse("pack verify", VerifyOptions, arguments).file
+    from face_analysis.datasets.lmdb_reader import LmdbReader
+
+    reader = LmdbReader(path)
+    reader.verify()
+    print(f"{path}: whole, {len(reader)} images")
+    return 0
+
+
+def _check(options: PackOptions) -> None:
+    sizes = options.size is None or options.size > 0
+    if not 1 <= options.quality <= 100 or options.workers < 0 or not sizes:
+        raise UsageError("--quality must lie between 1 and 100, --size be at least 1, --workers at least 0")
+    if options.whole and not options.align:
+        raise UsageError("--whole goes with --align")
+
+
+def _source(options: PackOptions) -> ImageSource:
+    from face_analysis.datasets.pack import folder_of_classes
+    from face_analysis.datasets.sources import open_source
+
+    if options.list is not None or (options.source is not None and options.source.is_file()):
+        return open_source(options.source, options.list, options.attribute)
+    if options.source is not None and options.attribute == "recognition":
+        return folder_of_classes(options.source)
+    raise UsageError("give --list with the labels, or --source with a subfolder a class for recognition")
+
+
+def _encoding(options: PackOptions) -> Encoding | None:
+    if not options.align and options.size is None:
+        return None
+    from face_analysis.datasets.pack import Encoding
+    from face_analysis.images.align import CHIP_SIZE
+    from face_analysis.images.chips import FaceCutter, face_cutter
+
+    cutter = face_cutter("centre", whole=options.whole) if options.align else FaceCutter()
+    return Encoding(replace(cutter, size=options.size or CHIP_SIZE), options.quality)
 
 
 def destination(options: PackOptions) -> Path:

@@ -23,6 +23,9 @@ PATHS = b"__paths__"
 ATTRIBUTE = b"__attribute__"
 CHECKSUM = b"__checksum__"
 
+PROGRESS = b"__progress__"
+"""What an unfinished file has taken in so far; not in a finished one."""
+
 RECOGNITION = "recognition"
 UNNAMED = "label"
 """Column name of the records' integer in a file that does not say which attribute it is."""

@@ -1,12 +1,16 @@
-"""Packs the images of a list or folder into one file."""
+"""Packs the images of a source into one file."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import cast
+from typing import NamedTuple, cast
 
 import numpy as np
+import simplejpeg
 from numpy.typing import NDArray
 from tqdm import tqdm
 
@@ -14,10 +18,37 @@ from face_analysis.datasets.attributes import ATTRIBUTES, Attribute, known
 from face_analysis.datasets.lists import ImageList
 from face_analysis.datasets.lmdb_format import RECOGNITION, column_of
 from face_analysis.datasets.lmdb_writer import LmdbWriter
-from face_analysis.datasets.sources import FolderSource, ImageSource, list_folder
+from face_analysis.datasets.sources import FolderSource, ImageSource, list_folder, names_sha256
 from face_analysis.errors import EmptyDataError, MissingFileError, UnreadableImageError, UsageError
-from face_analysis.images.decode import decode
+from face_analysis.images.chips import NO_FACE, FaceCutter
+from face_analysis.images.decode import check, decode
+from face_analysis.parallel import in_order_by_processes
 from face_analysis.types import ImageFailure
+
+CHUNK = 16
+"""Images a thread takes at once: handing over each alone would cost as much as reading it."""
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """How images are written anew: the chip that `cutter` makes of each, as JPEG of `quality`, 1 to 100.
+
+    An image in which the cutter finds no face is left out, and listed.
+    """
+
+    cutter: FaceCutter
+    quality: int = 95
+
+
+@dataclass(frozen=True)
+class PackSettings:
+    """`encoding` None copies the encoded images as they are. With `strict` the first image that cannot be
+    used ends the work and nothing is written; `resume` takes up a run that was killed."""
+
+    encoding: Encoding | None = None
+    strict: bool = False
+    resume: bool = False
+    workers: int = 2
 
 
 @dataclass(frozen=True)
@@ -26,41 +57,58 @@ class PackReport:
 
     written: int
     left_out: int
-    failures: list[ImageFailure]
+    failures: list[ImageFailure] = field(default_factory=list)
 
 
-def pack(source: ImageSource, destination: Path, attribute: str) -> PackReport:
+class Read(NamedTuple):
+    """An encoded image and mask ready to be written, or why it cannot be."""
+
+    image: bytes
+    mask: bytes | None = None
+    reason: str = ""
+
+
+def pack(
+    source: ImageSource, destination: Path, attribute: str, settings: PackSettings | None = None
+) -> PackReport:
     """Write the rows of a source where `attribute` (race, gender, age, recognition) is known to an LMDB.
 
-    All label columns are kept; encoded images are copied as they are once they have been seen to decode.
-    Raises UsageError for another attribute, EmptyDataError when no row or no image is left, and WriteError;
-    the destination then stays as it was.
+    All label columns are kept; images have been seen to decode. Raises UsageError for another attribute or a
+    run resumed with others, EmptyDataError when no row or no image is left, UnreadableImageError where
+    `strict`, and WriteError; the destination then stays as it was.
     """
+    settings = settings or PackSettings()
     labels = source.labels
     rows = _rows(source, attribute)
-    failures: list[ImageFailure] = []
-    written = 0
-    with LmdbWriter(destination, attribute, list(labels)) as writer:
-        for row in tqdm(rows.tolist(), desc=f"pack {destination.name}", unit="image"):
-            name = source.name(row)
-            try:
-                image, mask = source.read(row), source.read_mask(row)
-                decode(image, name)
-                if mask is not None:
-                    decode(mask, f"mask of {name}")
-            except UnreadableImageError as error:
-                failures.append(ImageFailure(name, str(error)))
-                continue
-            writer.add(name, image, {column: int(values[row]) for column, values in labels.items()}, mask)
-            written += 1
-    return PackReport(written, len(source) - len(rows), failures)
+    identity = _identity(source, attribute, settings)
+    with LmdbWriter(destination, attribute, list(labels), identity, resume=settings.resume) as writer:
+
+        def labels_of(row: int) -> dict[str, int]:
+            return {column: int(values[row]) for column, values in labels.items()}
+
+        for place, row in enumerate(rows[: writer.done].tolist()):
+            if place not in writer.failed:
+                writer.recall(source.name(row), labels_of(row))
+        left = rows[writer.done :].tolist()
+        read = _read_ahead(source, left, settings)
+        bar = tqdm(left, desc=f"pack {destination.name}", unit="image", total=len(rows), initial=writer.done)
+        for row, one in zip(bar, read, strict=True):
+            if not one.reason:
+                writer.add(source.name(row), one.image, labels_of(row), one.mask)
+            elif settings.strict:
+                raise UnreadableImageError(f"{one.reason}; nothing was packed: --strict refuses such images")
+            else:
+                writer.fail(one.reason)
+        failures = [
+            ImageFailure(source.name(int(rows[place])), why) for place, why in sorted(writer.failed.items())
+        ]
+    return PackReport(len(rows) - len(failures), len(source) - len(rows), failures)
 
 
-def pack_folder(folder: Path, destination: Path) -> PackReport:
-    """Write a folder with one subfolder a class, in sorted order from class 0, for recognition.
+def folder_of_classes(folder: Path) -> FolderSource:
+    """A folder with one subfolder a class, in sorted order from class 0, for recognition.
 
-    Images directly in `folder` have no class and are left out. Raises MissingFileError, EmptyDataError and
-    WriteError.
+    Images directly in `folder` have no class. Raises MissingFileError and EmptyDataError.
     """
     if not folder.is_dir():
         raise MissingFileError(folder, "image folder")
@@ -68,8 +116,57 @@ def pack_folder(folder: Path, destination: Path) -> PackReport:
     names = sorted({image.split("/", 1)[0] for image in images if "/" in image})
     code = {name: number for number, name in enumerate(names)}
     classes = [code[image.split("/", 1)[0]] if "/" in image else -1 for image in images]
-    listed = ImageList(folder, images, {"class": np.array(classes, np.int64)})
-    return pack(FolderSource(listed, folder), destination, RECOGNITION)
+    return FolderSource(ImageList(folder, images, {"class": np.array(classes, np.int64)}), folder)
+
+
+def _read_ahead(source: ImageSource, rows: list[int], settings: PackSettings) -> Iterator[Read]:
+    chunks = (rows[start : start + CHUNK] for start in range(0, len(rows), CHUNK))
+    read = partial(_read_chunk, source, encoding=settings.encoding)
+    for chunk in in_order_by_processes(read, chunks, settings.workers, ahead=2 * max(1, settings.workers)):
+        yield from chunk
+
+
+def _read_chunk(source: ImageSource, rows: list[int], encoding: Encoding | None) -> list[Read]:
+    return [_read(source, row, encoding) for row in rows]
+
+
+def _read(source: ImageSource, row: int, encoding: Encoding | None) -> Read:
+    name = source.name(row)
+    try:
+        image, mask = source.read(row), source.read_mask(row)
+        if encoding is not None:
+            if mask is not None:
+                raise UsageError(f"{name} has a mask, which fits the image as it is alone: do not re-encode")
+            return _encoded(image, name, encoding)
+        check(image, name)
+        if mask is not None:
+            check(mask, f"mask of {name}")
+        return Read(image, mask)
+    except UnreadableImageError as error:
+        return Read(b"", reason=str(error))
+
+
+def _encoded(image: bytes, name: str, encoding: Encoding) -> Read:
+    chips = encoding.cutter.cut(decode(image, name), name)
+    if not chips:
+        return Read(b"", reason=f"{name}: {NO_FACE}")
+    return Read(simplejpeg.encode_jpeg(np.ascontiguousarray(chips[0].pixels), encoding.quality))
+
+
+def _identity(source: ImageSource, attribute: str, settings: PackSettings) -> str:
+    """What the packed file depends on, as a hash."""
+    digest = hashlib.sha256(names_sha256(source).encode())
+    digest.update(repr((attribute, _described(settings.encoding))).encode())
+    for column, values in source.labels.items():
+        digest.update(column.encode() + values.tobytes())
+    return digest.hexdigest()
+
+
+def _described(encoding: Encoding | None) -> tuple[object, ...]:
+    if encoding is None:
+        return ()
+    cutter = encoding.cutter
+    return (cutter.detector is not None, cutter.which, cutter.whole, cutter.size, encoding.quality)
 
 
 def _rows(source: ImageSource, attribute: str) -> NDArray[np.intp]:

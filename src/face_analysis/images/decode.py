@@ -32,6 +32,16 @@ def decode(data: bytes, name: str) -> Image:
     Raises UnreadableImageError for bytes that are no image, for another format, for a truncated or damaged
     image, and for one of more than MAX_BYTES or MAX_PIXELS.
     """
+    return upright(*_decoded(data, name))
+
+
+def check(data: bytes, name: str) -> None:
+    """Raise what `decode` would raise; a JPEG is read through, but its pixels are not worked out."""
+    _decoded(data, name, jpeg_side=1)
+
+
+def _decoded(data: bytes, name: str, jpeg_side: int = 0) -> tuple[Image, int]:
+    """The pixels as stored, and their orientation; a JPEG reduced as far as `jpeg_side` allows, unless 0."""
     try:
         if len(data) > MAX_BYTES:
             raise ValueError(f"{len(data)} bytes are more than the limit of {MAX_BYTES}; make it smaller")
@@ -40,10 +50,10 @@ def decode(data: bytes, name: str) -> Image:
         if encoded.height * encoded.width > limit:
             size = f"{encoded.width}x{encoded.height}"
             raise ValueError(f"{size} pixels are more than the limit of {limit}; make it smaller")
-        image = _jpeg_pixels(data) if form == "JPEG" else _pixels(form, encoded)
+        image = _jpeg_pixels(data, jpeg_side) if form == "JPEG" else _pixels(form, encoded)
     except ValueError as error:
         raise UnreadableImageError(f"{name}: {error}") from error
-    return upright(image, encoded.orientation)
+    return image, encoded.orientation
 
 
 def fit(image: Image, size: int = 112) -> Image:
@@ -61,9 +71,10 @@ def fit(image: Image, size: int = 112) -> Image:
     )
 
 
-def _jpeg_pixels(data: bytes) -> Image:
-    try:
-        return cast(Image, simplejpeg.decode_jpeg(data, "RGB", strict=True))  # strict finds a truncated one
+def _jpeg_pixels(data: bytes, side: int) -> Image:
+    try:  # strict finds a truncated one
+        pixels = simplejpeg.decode_jpeg(data, "RGB", min_height=side, min_width=side, strict=True)
+        return cast(Image, pixels)
     except ValueError as error:
         raise ValueError(f"broken JPEG ({error}); replace the file") from error
 

@@ -12,9 +12,8 @@ import cv2
 from face_analysis.datasets.lists import CSV_LABELS
 from face_analysis.datasets.sources import ImageSource, names_sha256
 from face_analysis.files import FailureLog, whole_file
-from face_analysis.images.chips import Chip, FaceCutter
+from face_analysis.images.chips import NO_FACE, Chip, FaceCutter
 from face_analysis.inference.pipeline import BLOCK, Cut, cut_ahead, inputs
-from face_analysis.inference.predict import NO_FACE
 from face_analysis.journal import Journal
 from face_analysis.types import ImageFailure
 

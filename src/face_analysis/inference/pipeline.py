@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from itertools import islice
+from functools import partial
 from typing import NamedTuple
 
 from face_analysis.datasets.sources import ImageSource
@@ -13,6 +11,7 @@ from face_analysis.errors import UnreadableImageError
 from face_analysis.images.chips import Chip, FaceCutter
 from face_analysis.images.decode import decode
 from face_analysis.inference.attributes import AttributePredictor
+from face_analysis.parallel import in_order
 from face_analysis.types import Face, Image, ImageFailure, Photo
 
 BLOCK = 256
@@ -65,18 +64,7 @@ def analyse(
 
 def cut_ahead(photos: Iterable[Input], cutter: FaceCutter, ahead: int, workers: int) -> Iterator[Cut]:
     """The chips of each photo in their order, cut in `workers` threads, at most `ahead` photos in advance."""
-    coming = iter(photos)
-    with ThreadPoolExecutor(max(workers, 1)) as pool:
-        waiting: deque[Future[Cut]] = deque(
-            pool.submit(_cut, photo, cutter) for photo in islice(coming, ahead)
-        )
-        try:
-            while waiting:
-                done = waiting.popleft().result()
-                waiting.extend(pool.submit(_cut, photo, cutter) for photo in islice(coming, 1))
-                yield done
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
+    return in_order(partial(_cut, cutter=cutter), photos, workers, ahead)
 
 
 def _cut(photo: Input, cutter: FaceCutter) -> Cut:

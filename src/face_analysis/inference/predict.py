@@ -9,13 +9,11 @@ from pathlib import Path
 from face_analysis.datasets.prediction_files import Layout, PredictionColumns, write_predictions
 from face_analysis.datasets.sources import ImageSource, names_sha256
 from face_analysis.files import FailureLog
-from face_analysis.images.chips import FaceCutter
+from face_analysis.images.chips import NO_FACE, FaceCutter
 from face_analysis.inference.attributes import AttributePredictor
 from face_analysis.inference.pipeline import BLOCK, analyse, inputs
 from face_analysis.journal import Journal
 from face_analysis.types import ImageFailure, Photo
-
-NO_FACE = "no face found"
 
 
 @dataclass(frozen=True)
