@@ -16,8 +16,9 @@ def test_class_weight_is_largest_count_over_count_and_0_for_an_absent_class() ->
     assert class_weights(counts, 0).tolist() == [1.0, 1.0, 0.0, 1.0]
 
 
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_weighted_cross_entropy_equals_a_plain_loop(dtype: torch.dtype) -> None:
+def test_weighted_cross_entropy_equals_a_plain_loop(dtype: torch.dtype, smoothing: float) -> None:
     generator = np.random.default_rng(0)
     logits = torch.tensor(generator.normal(size=(17, 5)) * 4).to(dtype)
     labels = generator.integers(-1, 5, size=17)
@@ -27,9 +28,10 @@ def test_weighted_cross_entropy_equals_a_plain_loop(dtype: torch.dtype) -> None:
         if label == -1:
             continue
         log_sum = math.log(sum(math.exp(value) for value in row))
-        total += weights[label] * (log_sum - row[label])
+        spread = sum(log_sum - value for value in row) / len(row)
+        total += weights[label] * ((1 - smoothing) * (log_sum - row[label]) + smoothing * spread)
         norm += weights[label]
-    loss = weighted_cross_entropy(logits, torch.tensor(labels), torch.tensor(weights))
+    loss = weighted_cross_entropy(logits, torch.tensor(labels), torch.tensor(weights), smoothing)
     assert loss.dtype == torch.float32
     assert float(loss) == pytest.approx(total / norm, rel=1e-5)
 

@@ -17,13 +17,14 @@ def class_weights(counts: Tensor, power: float = 1.0) -> Tensor:
     return torch.where(counts > 0, weights, torch.zeros_like(counts))
 
 
-def weighted_cross_entropy(logits: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
+def weighted_cross_entropy(logits: Tensor, labels: Tensor, weights: Tensor, smoothing: float = 0.0) -> Tensor:
     """Cross-entropy of (N, C) logits against (N,) labels, averaged with the weight of each label's class.
 
-    A label of -1 is unknown and does not count; without any known label the loss is 0.
+    With `smoothing`, 0 to 1, that share of a label is spread over all classes alike (Szegedy et al. 2016,
+    arXiv 1512.00567, section 7). A label of -1 is unknown and does not count; without any known label the loss is 0.
     """
     known = labels >= 0
     targets = labels.clamp(min=0)
     weight = weights.to(logits.device)[targets] * known
-    loss = F.cross_entropy(logits.float(), targets, reduction="none")
+    loss = F.cross_entropy(logits.float(), targets, reduction="none", label_smoothing=smoothing)
     return (loss * weight).sum() / weight.sum().clamp(min=torch.finfo(torch.float32).tiny)

@@ -93,7 +93,9 @@ class AttributeTask(L.LightningModule):
     def _loss(self, attribute: Attribute, logits: Tensor, labels: Tensor) -> Tensor:
         if attribute == "age":
             return ordinal_loss(logits, labels)
-        return weighted_cross_entropy(logits, labels, self.class_weights[attribute])
+        return weighted_cross_entropy(
+            logits, labels, self.class_weights[attribute], self.options.label_smoothing
+        )
 
     def _learning_rate(self) -> float:
         return float(self.trainer.optimizers[0].param_groups[0]["lr"])

@@ -62,6 +62,9 @@ class TrainOptions:
     class_weight_power: Annotated[
         float, Opt("class weight = (largest count / count) to this power; 0: no class weights")
     ] = 1.0
+    label_smoothing: Annotated[
+        float, Opt("share of a race or gender label that is spread over all classes")
+    ] = 0.0
     loss_weights: Annotated[
         tuple[float, ...],
         Opt("factor on each attribute's loss, in their order (default: 1, and 0.1 for age beside others)"),
@@ -137,6 +140,7 @@ def _check_ranges(options: TrainOptions) -> None:
         "freeze": (-1, math.inf),
         "ema": (0, 0.999999),
         "class_weight_power": (0, 1),
+        "label_smoothing": (0, 1),
         "dropout": (0, 1),
     }
     for name, (low, high) in limits.items():
