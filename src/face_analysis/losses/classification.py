@@ -21,7 +21,8 @@ def weighted_cross_entropy(logits: Tensor, labels: Tensor, weights: Tensor, smoo
     """Cross-entropy of (N, C) logits against (N,) labels, averaged with the weight of each label's class.
 
     With `smoothing`, 0 to 1, that share of a label is spread over all classes alike (Szegedy et al. 2016,
-    arXiv 1512.00567, section 7). A label of -1 is unknown and does not count; without any known label the loss is 0.
+    arXiv 1512.00567, section 7). A label of -1 is unknown and does not count; without any known label the
+    loss is 0.
     """
     known = labels >= 0
     targets = labels.clamp(min=0)
