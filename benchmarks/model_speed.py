@@ -87,8 +87,17 @@ def machine() -> dict[str, str]:
     }
 
 
-def report(path: Path, seconds: Mapping[str, list[float]], images: int, extra: Mapping[str, str]) -> None:
-    """Print and write one row a way: median, images a second, times as fast as the first way."""
+def report(
+    path: Path,
+    seconds: Mapping[str, list[float]],
+    images: int,
+    extra: Mapping[str, str],
+    own: Mapping[str, Mapping[str, str]] | None = None,
+) -> None:
+    """Print and write one row a way: median, images a second, times as fast as the first way.
+
+    Beside them stand `extra`, the same for all, and of `own` those of each way.
+    """
     medians = {name: statistics.median(values) for name, values in seconds.items()}
     baseline = next(iter(medians.values()))
     rows = [
@@ -100,6 +109,7 @@ def report(path: Path, seconds: Mapping[str, list[float]], images: int, extra: M
             "fastest_seconds": f"{min(seconds[name]):.3f}",
             "images_per_second": f"{images / median:.1f}",
             "times_as_fast": f"{baseline / median:.2f}",
+            **(own or {}).get(name, {}),
             **extra,
             **machine(),
         }

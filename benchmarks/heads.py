@@ -1,0 +1,86 @@
+"""ArcFace over 85,742 classes, forward and backward: ours against the textbook's one-hot form.
+
+python benchmarks/heads.py
+"""
+
+from __future__ import annotations
+
+import math
+import multiprocessing
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from model_speed import Way, options, report, seconds_in_turn
+from process_memory import megabytes
+from torch import Tensor
+
+from face_analysis.losses.cosines import cosines
+from face_analysis.losses.margin import arcface
+from face_analysis.losses.split_softmax import split_cross_entropy
+from face_analysis.memory import keep_freed_memory
+
+CLASSES, SIZE, MARGIN, SCALE = 85_742, 512, 0.5, 64.0
+
+
+def inputs(batch: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Embeddings, class centres and labels."""
+    generator = torch.Generator().manual_seed(0)
+    embeddings = F.normalize(torch.randn(batch, SIZE, generator=generator)).requires_grad_()
+    centres = torch.empty(CLASSES, SIZE).normal_(std=0.01, generator=generator).requires_grad_()
+    return embeddings, centres, torch.randint(CLASSES, (batch,), generator=generator)
+
+
+def textbook_loss(embeddings: Tensor, centres: Tensor, labels: Tensor) -> Tensor:
+    cosine = F.linear(embeddings, F.normalize(centres))
+    sine = torch.sqrt((1.0 - cosine.pow(2)).clamp(0, 1))
+    phi = cosine * math.cos(MARGIN) - sine * math.sin(MARGIN)
+    phi = torch.where(cosine > math.cos(math.pi - MARGIN), phi, cosine - math.sin(math.pi - MARGIN) * MARGIN)
+    one_hot = torch.zeros_like(cosine).scatter_(1, labels[:, None], 1)
+    return F.cross_entropy((one_hot * phi + (1.0 - one_hot) * cosine) * SCALE, labels)
+
+
+def our_loss(embeddings: Tensor, centres: Tensor, labels: Tensor) -> Tensor:
+    return split_cross_entropy(arcface(cosines(embeddings, centres), labels, MARGIN, SCALE), labels)
+
+
+def step(loss: Callable[[Tensor, Tensor, Tensor], Tensor], batch: int) -> Callable[[], None]:
+    embeddings, centres, labels = inputs(batch)
+
+    def run() -> None:
+        embeddings.grad = centres.grad = None
+        loss(embeddings, centres, labels).backward()  # type: ignore[no-untyped-call]
+
+    return run
+
+
+def textbook(batch: int) -> Callable[[], None]:
+    return step(textbook_loss, batch)
+
+
+def ours(batch: int) -> Callable[[], None]:
+    keep_freed_memory()
+    return step(our_loss, batch)
+
+
+def growth(way: Way, batch: int) -> str:
+    """What the first step adds at most to the memory of its process, in MiB: class centres not counted."""
+    run = way(batch)
+    before = megabytes("VmRSS")
+    run()
+    return f"{megabytes('VmHWM') - before:.0f}"
+
+
+def main() -> None:
+    ways: dict[str, Way] = {"textbook": textbook, "ours": ours}
+    given = options(__doc__, ways, batch=128, output="results/heads.csv")
+    own = {}
+    for name, way in ways.items():
+        with multiprocessing.get_context("spawn").Pool(1) as pool:
+            own[name] = {"peak_MiB": pool.apply(growth, (way, given.batch))}
+    extra = {"classes": str(CLASSES)}
+    report(given.output, seconds_in_turn(ways, given.batch, given.rounds), given.batch, extra, own)
+
+
+if __name__ == "__main__":
+    main()
