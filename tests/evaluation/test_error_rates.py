@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from scipy.optimize import brentq
+from sklearn.metrics import roc_curve
+
+from face_analysis.errors import EmptyDataError, UsageError
+from face_analysis.evaluation.error_rates import at_fmr, d_prime, equal_error_rate, rates_curve
+
+Scores = NDArray[np.float64]
+CASES = ["apart", "mixed", "ties", "one each", "all equal", "swapped"]
+
+
+def scores(case: str) -> tuple[Scores, Scores]:
+    generator = np.random.default_rng(0)
+    if case == "one each":
+        return np.array([0.5]), np.array([0.4])
+    if case == "all equal":
+        return np.full(5, 0.3), np.full(7, 0.3)
+    means = {"apart": (0.9, 0.1), "mixed": (0.5, 0.3), "ties": (0.5, 0.3), "swapped": (0.2, 0.5)}[case]
+    mated, non_mated = generator.normal(means[0], 0.1, 300), generator.normal(means[1], 0.1, 2000)
+    return (mated.round(1), non_mated.round(1)) if case == "ties" else (mated, non_mated)
+
+
+def plain_rates(mated: Scores, non_mated: Scores, threshold: float) -> tuple[float, float]:
+    fmr = sum(score >= threshold for score in non_mated.tolist()) / len(non_mated)
+    fnmr = sum(score < threshold for score in mated.tolist()) / len(mated)
+    return fmr, fnmr
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_the_curve_holds_every_point_of_scikit_learns(case: str) -> None:
+    mated, non_mated = scores(case)
+    curve = rates_curve(mated, non_mated)
+    truth = np.concatenate([np.ones(len(mated)), np.zeros(len(non_mated))])
+    fpr, tpr, thresholds = roc_curve(truth, np.concatenate([mated, non_mated]), drop_intermediate=False)
+    np.testing.assert_allclose(curve.fmr[::-1], fpr, atol=1e-12)
+    np.testing.assert_allclose(1 - curve.fnmr[::-1], tpr, atol=1e-12)
+    np.testing.assert_array_equal(curve.thresholds[:-1][::-1], thresholds[1:])
+    assert (curve.mated, curve.non_mated) == (len(mated), len(non_mated))
+
+
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("asked", [1.0, 0.1, 0.01, 0.001])
+def test_an_operating_point_has_the_lowest_threshold_with_so_few_false_matches(
+    case: str, asked: float
+) -> None:
+    mated, non_mated = scores(case)
+    point = at_fmr(rates_curve(mated, non_mated), asked)
+    fmr, fnmr = plain_rates(mated, non_mated, point.threshold)
+    assert (point.fmr, point.fnmr) == (pytest.approx(fmr), pytest.approx(fnmr))
+    assert fmr <= asked + 1e-12
+    lower = [score for score in (*mated, *non_mated) if score < point.threshold]
+    if lower:
+        assert plain_rates(mated, non_mated, max(lower))[0] > asked
+    assert point.supported == (len(non_mated) * asked >= 10)
+
+
+@pytest.mark.parametrize("case", ["mixed", "ties", "swapped"])
+def test_the_equal_error_rate_is_where_the_lines_of_the_curve_cross(case: str) -> None:
+    mated, non_mated = scores(case)
+    curve = rates_curve(mated, non_mated)
+    places = np.arange(len(curve.fmr))
+
+    def gap(place: float) -> float:
+        return float(np.interp(place, places, curve.fnmr) - np.interp(place, places, curve.fmr))
+
+    crossing = brentq(gap, 0, len(places) - 1, xtol=1e-12)
+    assert equal_error_rate(curve) == pytest.approx(np.interp(crossing, places, curve.fmr), abs=1e-9)
+
+
+def test_equal_error_rates_at_the_ends() -> None:
+    assert equal_error_rate(rates_curve(*scores("apart"))) == 0
+    assert equal_error_rate(rates_curve(np.full(4, 0.3), np.full(4, 0.3))) == 0.5
+    assert equal_error_rate(rates_curve(np.array([0.1]), np.array([0.9]))) == pytest.approx(1.0)
+
+
+def test_d_prime_is_the_distance_of_the_means_in_standard_deviations() -> None:
+    mated, non_mated = scores("mixed")
+    expected = abs(mated.mean() - non_mated.mean()) / math.sqrt((mated.std() ** 2 + non_mated.std() ** 2) / 2)
+    assert d_prime(mated, non_mated) == pytest.approx(expected)
+    assert d_prime(np.ones(3), np.zeros(3)) == math.inf
+
+
+def test_wrong_input_is_named() -> None:
+    good = np.array([0.1, 0.2])
+    with pytest.raises(EmptyDataError, match="no mated pairs"):
+        rates_curve(np.array([]), good)
+    with pytest.raises(EmptyDataError, match="no non-mated pairs"):
+        d_prime(good, np.array([]))
+    with pytest.raises(UsageError, match="1 of the non-mated scores"):
+        rates_curve(good, np.array([0.3, np.nan]))
+    with pytest.raises(UsageError, match="false match rate of 0"):
+        at_fmr(rates_curve(good, good), 0)
