@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from face_analysis.memory import keep_freed_memory
 from face_analysis.models.backbone import build_backbone
+from face_analysis.models.layers import Backbone
 from face_analysis.models.precision import for_inference
 from face_analysis.zoo.card import BackboneConfig
 
@@ -36,7 +37,7 @@ def forward(network: nn.Module, batch: int) -> Callable[[], Tensor]:
     return once
 
 
-def warmed_network() -> nn.Module:
+def warmed_network() -> Backbone:
     """A random network whose batch norms hold the statistics of smooth images."""
     torch.manual_seed(0)
     generator = torch.Generator().manual_seed(0)

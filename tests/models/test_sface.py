@@ -17,10 +17,13 @@ from onnx import TensorProto, helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
 from face_analysis.errors import MissingFileError, ModelMismatchError, UsageError
+from face_analysis.images.chips import face_cutter
+from face_analysis.images.decode import decode
 from face_analysis.models.attributes import AttributeNetwork
 from face_analysis.models.mobilenet import MobileNet
+from face_analysis.models.precision import for_inference
 from face_analysis.models.pretrained import load_pretrained
-from face_analysis.models.sface import read_sface
+from face_analysis.models.sface import load_sface, read_sface
 from face_analysis.zoo.card import BackboneConfig
 
 WIDE = BackboneConfig("mobilenet")
@@ -37,14 +40,33 @@ def real() -> Path:
     return Path(spec.submodule_search_locations[0]) / "models/face_recognition_sface_2021dec_int8bq.onnx"
 
 
-def onnx_embedding_input(path: Path, pixels: NDArray[np.float32]) -> NDArray[np.float32]:
-    """What the file's own graph gives after its last batch norm before the embedding, node `bn1`."""
+def onnx_output(path: Path, pixels: NDArray[np.float32], node: str) -> NDArray[np.float32]:
+    """What the file's own graph gives at a node: `bn1` before the embedding, `fc1` the embedding."""
     model = onnx.load(path)
     while len(model.graph.input) > 1:  # the file lists its constants as inputs too
         model.graph.input.pop()
-    model.graph.output.append(helper.make_tensor_value_info("bn1", TensorProto.FLOAT, None))
-    found: NDArray[np.float32] = ReferenceEvaluator(model).run(["bn1"], {"data": pixels})[0]
+    if node not in [output.name for output in model.graph.output]:
+        model.graph.output.append(helper.make_tensor_value_info(node, TensorProto.FLOAT, None))
+    found: NDArray[np.float32] = ReferenceEvaluator(model).run([node], {"data": pixels})[0]
     return found
+
+
+@pytest.mark.parametrize("bf16", [False, True])
+def test_the_whole_network_gives_the_embeddings_of_the_files_own_graph(
+    real: Path, photos: Path, bf16: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("face_analysis.models.precision.fast_bf16", lambda device: bf16)
+    image = decode((photos / "both.jpg").read_bytes(), "both.jpg")
+    chips = [chip.pixels.transpose(2, 0, 1) for chip in face_cutter().cut(image, "both.jpg")]
+    pixels = np.stack(chips).astype(np.float32)
+    expected = np.concatenate([onnx_output(real, image[None], "fc1") for image in pixels])
+    expected /= np.linalg.norm(expected, axis=1, keepdims=True)
+    network = load_sface(real)
+    images = torch.from_numpy(pixels / 127.5 - 1)
+    with torch.inference_mode():
+        np.testing.assert_allclose(network(images).numpy(), expected, atol=2e-5)
+        fast = for_inference(network, torch.device("cpu"))(images).numpy()
+    assert (fast * expected).sum(axis=1).min() > (0.9995 if bf16 else 0.999999)
 
 
 def test_a_body_fed_from_the_file_computes_what_the_files_own_graph_does(real: Path) -> None:
@@ -55,7 +77,7 @@ def test_a_body_fed_from_the_file_computes_what_the_files_own_graph_does(real: P
     pixels = np.random.default_rng(0).integers(0, 256, (2, 3, 112, 112)).astype(np.float32)
     with torch.no_grad():
         ours = body.output[0](body.body(body.stem(torch.from_numpy((pixels - 127.5) / 128)))).numpy()
-    expected = onnx_embedding_input(real, pixels)
+    expected = onnx_output(real, pixels, "bn1")
     assert np.abs(expected).max() > 0.3
     np.testing.assert_allclose(ours, expected, atol=5e-6)
 

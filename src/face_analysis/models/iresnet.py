@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from face_analysis.models.layers import initialise_convolutions, scaled_channels, unit_length
+from face_analysis.models.layers import Backbone, initialise_convolutions, scaled_channels
 from face_analysis.models.prelu import PReLU
 
 UNITS: dict[int, tuple[int, int, int, int]] = {
@@ -71,7 +71,7 @@ class ResidualUnit(nn.Module):
         return residual + shortcut
 
 
-class IResNet(nn.Module):
+class IResNet(Backbone):
     """(N, 3, 112, 112) in -1 to 1 -> (N, embedding_size) float32 of length 1.
 
     `depth` is a key of UNITS and `mode` one of MODES; `width` scales the channels of every stage.
@@ -101,6 +101,7 @@ class IResNet(nn.Module):
         )
         initialise_convolutions(self)
 
-    def forward(self, images: Tensor) -> Tensor:
-        """(N, 3, 112, 112) -> (N, embedding_size) float32 of length 1."""
-        return unit_length(self.output_layer(self.body(self.input_layer(images))))
+    def raw(self, images: Tensor) -> Tensor:
+        """(N, 3, 112, 112) -> (N, embedding_size)."""
+        embeddings: Tensor = self.output_layer(self.body(self.input_layer(images)))
+        return embeddings

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from face_analysis.models.layers import initialise_convolutions, scaled_channels, unit_length
+from face_analysis.models.layers import Backbone, initialise_convolutions, scaled_channels
 from face_analysis.models.prelu import PReLU
 
 BOTTLENECKS = (
@@ -51,12 +51,15 @@ class Bottleneck(nn.Module):
         return x + y if self.residual else y
 
 
-class MobileFaceNet(nn.Module):
+class MobileFaceNet(Backbone):
     """(N, 3, 112, 112) in -1 to 1 -> (N, embedding_size) float32 of length 1.
 
     `width` scales the channels of every layer but the embedding. `dropout` acts on the 512 numbers before the
-    embedding, as in IResNet; the paper has none (0) and an embedding of 128.
+    embedding, as in IResNet; the paper has none (0) and an embedding of 128. In bfloat16 random weights gave
+    embeddings with a cosine of 0.994 alone.
     """
+
+    stands_bfloat16 = False
 
     def __init__(self, width: float = 1.0, dropout: float = 0.4, embedding_size: int = 512) -> None:
         super().__init__()
@@ -85,6 +88,7 @@ class MobileFaceNet(nn.Module):
         )
         initialise_convolutions(self)
 
-    def forward(self, images: Tensor) -> Tensor:
-        """(N, 3, 112, 112) -> (N, embedding_size) float32 of length 1."""
-        return unit_length(self.output(self.body(self.stem(images))))
+    def raw(self, images: Tensor) -> Tensor:
+        """(N, 3, 112, 112) -> (N, embedding_size)."""
+        embeddings: Tensor = self.output(self.body(self.stem(images)))
+        return embeddings

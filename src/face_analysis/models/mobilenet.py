@@ -8,10 +8,10 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from face_analysis.models.layers import (
+    Backbone,
     StridedDepthwise,
     initialise_convolutions,
     scaled_channels,
-    unit_length,
 )
 from face_analysis.models.prelu import PReLU
 
@@ -47,7 +47,7 @@ def _convolution(inputs: int, outputs: int, kernel: int, stride: int = 1, groups
     ]
 
 
-class MobileNet(nn.Module):
+class MobileNet(Backbone):
     """(N, 3, 112, 112) in -1 to 1 -> (N, embedding_size) float32 of length 1.
 
     `width` scales the channels of every layer but the embedding. In place of the average over the last 7x7
@@ -78,6 +78,7 @@ class MobileNet(nn.Module):
         initialise_convolutions(self)
         nn.init.constant_(pool.weight, 1 / FINAL_SIDE**2)
 
-    def forward(self, images: Tensor) -> Tensor:
-        """(N, 3, 112, 112) -> (N, embedding_size) float32 of length 1."""
-        return unit_length(self.output(self.body(self.stem(images))))
+    def raw(self, images: Tensor) -> Tensor:
+        """(N, 3, 112, 112) -> (N, embedding_size)."""
+        embeddings: Tensor = self.output(self.body(self.stem(images)))
+        return embeddings

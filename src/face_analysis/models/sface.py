@@ -1,4 +1,4 @@
-"""The weights of SFace (Zhong et al. 2021, arXiv 2205.12010) from its ONNX file, for a MobileNet body."""
+"""SFace (Zhong et al. 2021, arXiv 2205.12010) from its ONNX file, whole or its MobileNet body alone."""
 
 from __future__ import annotations
 
@@ -8,16 +8,21 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from face_analysis.errors import MissingFileError, ModelMismatchError, UsageError
-from face_analysis.models.mobilenet import BLOCKS
+from face_analysis.models.layers import Backbone
+from face_analysis.models.mobilenet import BLOCKS, FINAL_SIDE, LAST_EPSILON, MobileNet
+from face_analysis.models.state import mismatch
 
 Arrays = dict[str, NDArray[Any]]
+CHANNELS, EMBEDDING = BLOCKS[-1][0], 128
 
 
-def read_sface(path: Path) -> dict[str, Tensor]:
+def read_sface(path: Path, *, embedding: bool = False) -> dict[str, Tensor]:
     """Tensors for `stem` and `body` of MobileNet at width 1 and the batch norm after them.
+
+    With `embedding` those of the layers that follow too, as `SFace` has them.
 
     The file may be float32 or quantised in blocks of 8 bits. SFace maps RGB pixels x to (x - 127.5) / 128,
     `normalise` to (x - 127.5) / 127.5: behind it the network sees 0.4 % more contrast than it was trained on.
@@ -33,11 +38,51 @@ def read_sface(path: Path) -> dict[str, Tensor]:
             tensors |= _layer(arrays, f"conv_{block + 2}_dw", f"body.{block}", 0)
             tensors |= _layer(arrays, f"conv_{block + 2}", f"body.{block}", 3)
         tensors |= _batch_norm(arrays, "bn1", "output.0")
+        if embedding:
+            tensors |= {f"output.2.{part}": arrays[f"pre_fc1_{part}"] for part in ("weight", "bias")}
+            tensors |= _batch_norm(arrays, "fc1", "output.3")
     except KeyError as error:
         raise ModelMismatchError(f"{path}: not the SFace network: it has no tensor {error}") from error
     except ValueError as error:
         raise ModelMismatchError(f"{path}: damaged: its arrays do not fit together ({error})") from error
     return {name: torch.from_numpy(np.array(array, np.float32)) for name, array in tensors.items()}
+
+
+class SFace(Backbone):
+    """SFace as it was published, an embedding of 128 numbers.
+
+    It was trained on (x - 127.5) / 128 of RGB pixels x; its first layer is scaled to take x / 127.5 - 1.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        body = MobileNet()
+        self.stem, self.body = body.stem, body.body
+        self.output = nn.Sequential(
+            nn.BatchNorm2d(CHANNELS, eps=LAST_EPSILON),
+            nn.Flatten(),
+            nn.Linear(CHANNELS * FINAL_SIDE**2, EMBEDDING),
+            nn.BatchNorm1d(EMBEDDING, eps=LAST_EPSILON),
+        )
+
+    def raw(self, images: Tensor) -> Tensor:
+        """(N, 3, 112, 112) -> (N, 128)."""
+        embeddings: Tensor = self.output(self.body(self.stem(images)))
+        return embeddings
+
+
+def load_sface(path: Path) -> SFace:
+    """The network of SFace's ONNX file, in eval mode. Raises as `read_sface`."""
+    tensors = read_sface(path, embedding=True)
+    tensors["stem.0.weight"] = tensors["stem.0.weight"] * (127.5 / 128)
+    with torch.device("meta"):
+        network = SFace()
+    counts = {name: torch.tensor(0) for name in network.state_dict() if name.endswith("num_batches_tracked")}
+    problems = mismatch(network.state_dict(), tensors | counts)
+    if problems:
+        raise ModelMismatchError(f"{path}: not the SFace network: {problems}")
+    network.load_state_dict(tensors | counts, assign=True)
+    return network.eval()
 
 
 def _layer(arrays: Arrays, name: str, place: str, index: int) -> Arrays:
