@@ -45,10 +45,21 @@ def read_image_list(path: Path) -> ImageList:
     age; one or two mean that the last is the class. Raises MissingFileError, ListFormatError with the line,
     and EmptyDataError.
     """
+    lines = read_lines(path, "image list")
+    if path.suffix.lower() == ".csv" or lines[0].startswith("path,"):
+        return _read_csv(path, lines)
+    return _read_text(path, lines)
+
+
+def read_lines(path: Path, what: str) -> list[str]:
+    """The lines of a UTF-8 text, without empty ones at its end; `what` is what errors call it.
+
+    Raises MissingFileError, ListFormatError for other bytes, and EmptyDataError where no line is left.
+    """
     try:
         raw = path.read_bytes()
     except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
-        raise MissingFileError(path, "image list") from None
+        raise MissingFileError(path, what) from None
     try:
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -58,10 +69,8 @@ def read_image_list(path: Path) -> ImageList:
         ) from error
     lines = text.replace("\r\n", "\n").rstrip("\n \t").split("\n")
     if not lines[0].strip() and len(lines) == 1:
-        raise EmptyDataError(f"{path}: the image list is empty; write one image a line")
-    if path.suffix.lower() == ".csv" or lines[0].startswith("path,"):
-        return _read_csv(path, lines)
-    return _read_text(path, lines)
+        raise EmptyDataError(f"{path}: the {what} is empty; give another")
+    return lines
 
 
 def _read_text(path: Path, lines: Sequence[str]) -> ImageList:

@@ -13,7 +13,7 @@ from face_analysis.datasets import lmdb_format as fmt
 from face_analysis.datasets.lmdb_environment import open_environment
 from face_analysis.errors import PackedFileError
 
-_MALFORMED = (ValueError, TypeError, KeyError, IndexError, AttributeError)
+_MALFORMED = (ValueError, TypeError, LookupError, AttributeError, OverflowError)
 
 
 class LmdbReader:
@@ -50,6 +50,8 @@ class LmdbReader:
             self._paths = self._value(fmt.PATHS, packed, list) if packed is not None else []
             if packed is not None and len(self._paths) != self._count:
                 raise self._damaged("__paths__ does not fit __len__")
+            if not all(isinstance(path, str) for path in self._paths):
+                raise self._damaged("__paths__ holds something that is no text")
         return self._paths[row] if self._paths else f"{self.path.name}[{row}]"
 
     def record(self, row: int) -> tuple[bytes, int, bytes | None]:
@@ -60,8 +62,10 @@ class LmdbReader:
             raise self._damaged(f"record {key!r} is missing")
         try:
             image, label, *mask = fmt.decode_value(packed, raw=True)
-            if not isinstance(image, bytes):
-                raise TypeError("the image is not bytes")
+            if not all(isinstance(one, bytes) for one in (image, *mask)):
+                raise TypeError("the image or mask is not bytes")
+            if int(label).bit_length() > 63:
+                raise OverflowError("the label is too large")
             return image, int(label), mask[0] if mask else None
         except _MALFORMED as error:
             raise self._damaged(f"record {key!r} is not [image, label] ({error})") from error
@@ -105,7 +109,10 @@ class LmdbReader:
 
     def _decoded_labels(self, packed: bytes) -> fmt.Labels:
         try:
-            return fmt.decode_labels(packed, self._count)
+            labels = fmt.decode_labels(packed, self._count)
+            if not all(isinstance(name, str) for name in labels):
+                raise TypeError("a column's name is no text")
+            return labels
         except _MALFORMED as error:
             raise self._damaged(f"__labels__ cannot be read ({error})") from error
 

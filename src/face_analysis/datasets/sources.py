@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from face_analysis.datasets.lists import ImageList, read_image_list
 from face_analysis.datasets.lmdb_format import column_of
 from face_analysis.datasets.lmdb_reader import LmdbReader
+from face_analysis.datasets.record_source import RecordSource
 from face_analysis.errors import EmptyDataError, MissingFileError, UnreadableImageError, UsageError
 
 IMAGE_SUFFIXES = frozenset(
@@ -130,7 +131,7 @@ class LmdbSource:
 
 
 def open_source(source: Path | None, image_list: Path | None, attribute: str | None = None) -> ImageSource:
-    """Open a packed file, a list with its folder, or all of a folder (sorted, without labels).
+    """Open a packed file (LMDB or .rec), a list with its folder, or all of a folder (sorted, without labels).
 
     A packed file brings its own labels; a list given beside it is not read. Without a folder the paths of
     the list must be absolute or relative to the working directory. Raises MissingFileError, EmptyDataError,
@@ -139,7 +140,8 @@ def open_source(source: Path | None, image_list: Path | None, attribute: str | N
     if source is not None and not source.exists():
         raise MissingFileError(source, "image source")
     if source is not None and source.is_file():
-        return LmdbSource(source, attribute)
+        packed = RecordSource if source.suffix == ".rec" else LmdbSource
+        return packed(source, attribute)
     if image_list is not None:
         return FolderSource(read_image_list(image_list), source)
     if source is None:

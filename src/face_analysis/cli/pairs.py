@@ -1,0 +1,104 @@
+"""`face-analysis pairs build`: verification sets of `.bin` files, or of photos and a published protocol."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from face_analysis.cli.actions import run_action
+from face_analysis.cli.parser import parse
+from face_analysis.errors import EmptyDataError, MissingFileError, PackedFileError, UsageError
+from face_analysis.files import FailureLog, write_text
+from face_analysis.options import Opt, to_yaml
+
+if TYPE_CHECKING:
+    from face_analysis.datasets.pairs import Pairs
+    from face_analysis.datasets.sources import ImageSource
+    from face_analysis.images.chips import FaceCutter
+
+
+@dataclass(frozen=True)
+class BuildOptions:
+    """What building is told."""
+
+    source: Annotated[Path, Opt("a .bin file, a folder of them, or with --protocol of photos", "-s", "-r")]
+    dest: Annotated[
+        Path | None, Opt("folder to put the sets into (default: beside the .bin files)", "-d")
+    ] = None
+    protocol: Annotated[
+        Literal["lfw", "cfp_ff", "cfp_fp", "list"] | None,
+        Opt("of photos: lines `name n1 n2` as of LFW; CFP; or list: lines `image label`, two a pair"),
+    ] = None
+    pairs: Annotated[Path | None, Opt("list of the pairs (default: pairs.txt in the source)")] = None
+    name: Annotated[str | None, Opt("of the set (default: that of the .bin file or protocol)", "-n")] = None
+    workers: Annotated[int, Opt("threads that decode, detect and align", "-w")] = 2
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Exit status 0, or 1 when images or whole files could not be used; a line a set goes to stdout."""
+    return run_action("pairs", {"build": build}, arguments)
+
+
+def build(arguments: Sequence[str]) -> int:
+    """Build the sets of `.bin` files, or with a protocol one of photos."""
+    options = parse("pairs build", BuildOptions, arguments)
+    if options.workers < 0 or (options.pairs is not None and options.protocol not in ("lfw", "list")):
+        raise UsageError("--workers must be at least 0, and --pairs go with --protocol lfw or list")
+    return _build_bins(options) if options.protocol is None else _build_photos(options)
+
+
+def _build_photos(options: BuildOptions) -> int:
+    from face_analysis.datasets.lists import ImageList
+    from face_analysis.datasets.protocols import number_images, read_protocol
+    from face_analysis.datasets.sources import FolderSource
+    from face_analysis.images.chips import face_cutter
+
+    assert options.protocol is not None
+    if options.dest is None:
+        raise UsageError("say where to put the set: give --dest")
+    listed = options.pairs or options.source
+    images, pairs = number_images(read_protocol(options.protocol, options.source, options.pairs))
+    name = options.name or (listed.stem if options.protocol == "list" else options.protocol)
+    source = FolderSource(ImageList(listed, images), options.source)
+    return _build(options, options.dest / name, source, pairs, face_cutter("centre", whole=True))
+
+
+def _build_bins(options: BuildOptions) -> int:
+    from face_analysis.datasets.bin_source import BinSource
+    from face_analysis.images.chips import FaceCutter
+
+    if not options.source.exists():
+        raise MissingFileError(options.source, "source of pairs")
+    bins = sorted(options.source.glob("*.bin")) if options.source.is_dir() else [options.source]
+    if not bins:
+        raise EmptyDataError(f"{options.source}: no .bin file in this folder; for photos give --protocol")
+    if len(bins) > 1 and options.name is not None:
+        raise UsageError("--name goes with one .bin file")
+    status = 0
+    for path in bins:
+        folder = (options.dest or path.parent) / (options.name or path.stem)
+        try:
+            source = BinSource(path)
+            status = max(status, _build(options, folder, source, source.pairs, FaceCutter()))
+        except (PackedFileError, EmptyDataError) as error:
+            if len(bins) == 1:
+                raise
+            print(error, file=sys.stderr)
+            status = 1
+    return status
+
+
+def _build(options: BuildOptions, folder: Path, source: ImageSource, pairs: Pairs, cutter: FaceCutter) -> int:
+    from face_analysis.inference.pairs import build_pairs
+
+    failures = FailureLog(folder / "errors.csv")
+    built = build_pairs(source, pairs, cutter, folder, failures, options.workers)
+    write_text(folder / "config.yaml", to_yaml(options))
+    print(
+        f"{folder}: {len(built.images)} images, {int((~built.found).sum())} without a face found; "
+        f"{len(built.pairs)} pairs, {len(pairs) - len(built.pairs)} left out"
+    )
+    return failures.report()
