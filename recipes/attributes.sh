@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Makes the model that comes with the package. Needs $FACE_ANALYSIS_DATA/utkface (images, train.txt, val.txt), the
-# extra `onnx`, and hours on a CPU.     recipes/attributes.sh OUTPUT_FOLDER
+# Makes the model that comes with the package. Needs $FACE_ANALYSIS_DATA/utkface (images, train.txt, val.txt)
+# and hours on a CPU.     recipes/attributes.sh OUTPUT_FOLDER
 set -euo pipefail
 output="$(realpath -m "$1")"
 sface="$(face-analysis models path sface)"

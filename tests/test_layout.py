@@ -13,6 +13,7 @@ ORDER = (
     "models",
     "losses",
     "evaluation",
+    "matching",
     "inference",
     "training",
     "reports",

@@ -33,6 +33,12 @@ class ListFormatError(FaceAnalysisError):
         super().__init__(f"{path}:{line}: {reason}")
 
 
+class AnnotationError(FaceAnalysisError):
+    """A file name or row of a public set does not have the set's form. Recorded, and the rest goes on."""
+
+    exit_code = 1
+
+
 class EmptyDataError(FaceAnalysisError):
     """A list, folder or packed file holds nothing that can be used."""
 
@@ -44,7 +50,11 @@ class UnreadableImageError(FaceAnalysisError):
 
 
 class PackedFileError(FaceAnalysisError):
-    """A packed file (LMDB) is cut short, damaged, or not in the format."""
+    """A packed file (LMDB, .rec, .bin) is cut short, damaged, or not in the format."""
+
+
+class FeatureSetError(FaceAnalysisError):
+    """A feature set is cut short, damaged, or not in the format."""
 
 
 class ModelMismatchError(FaceAnalysisError):

@@ -2,11 +2,6 @@ from __future__ import annotations
 
 import csv
 import json
-import os
-import signal
-import subprocess
-import sys
-import time
 from collections import Counter
 from pathlib import Path
 
@@ -19,6 +14,7 @@ from face_analysis.images.decode import decode
 from face_analysis.images.detect import YuNet
 from face_analysis.zoo.find import find
 from tests.cli.conftest import Run
+from tests.cli.killed_runs import killed_when, many_photos, tree
 from tests.conftest import FACES_OF
 
 FOUND = {name: count for name, count in FACES_OF.items() if count}
@@ -130,41 +126,6 @@ def test_annotate_leaves_a_copy_of_each_photo_with_faces(
     changed = (np.abs(before - after).max(axis=2) > 60).any(axis=0)
     assert changed[:512].any()
     assert changed[512:].any()
-
-
-def many_photos(photos: Path, folder: Path) -> Path:
-    """600 small photos in an order that mixes those with one, two, and no faces, and broken ones."""
-    folder.mkdir()
-    small = folder.with_name("small")
-    small.mkdir()
-    sources = [small / Path(name).name for name in FACES_OF]
-    for name, path in zip(FACES_OF, sources, strict=True):
-        with Image.open(photos / name) as photo:
-            photo.resize((photo.width // 3, photo.height // 3)).save(path, exif=photo.getexif())
-    sources.append(photos / "sub" / "broken.jpg")
-    for number in range(600):
-        source = sources[number * number // 5 % len(sources)]
-        (folder / f"{number:03d}{source.suffix}").symlink_to(source)
-    return folder
-
-
-CODE = "import sys; from face_analysis.cli.main import main; sys.exit(main())"
-
-
-def killed_when(words: str, ready: Path, size: int) -> None:
-    """Run a command, and kill it without warning once the file at `ready` has grown over `size`."""
-    process = subprocess.Popen([sys.executable, "-c", CODE, *words.split()], stderr=subprocess.DEVNULL)
-    deadline = time.monotonic() + 120
-    while time.monotonic() < deadline and process.poll() is None:
-        if ready.exists() and ready.stat().st_size > size:
-            break
-        time.sleep(0.002)
-    os.kill(process.pid, signal.SIGKILL)
-    assert process.wait() == -signal.SIGKILL
-
-
-def tree(folder: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 @pytest.mark.slow

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
-from face_analysis.errors import MissingFileError, ModelMismatchError, UsageError
+from face_analysis.errors import MissingFileError, ModelMismatchError
 from face_analysis.images.chips import face_cutter
 from face_analysis.images.decode import decode
 from face_analysis.models.attributes import AttributeNetwork
@@ -238,9 +237,3 @@ def test_a_file_cut_short_is_refused(real: Path, tmp_path: Path) -> None:
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(MissingFileError, match=r"nowhere\.onnx"):
         read_sface(tmp_path / "nowhere.onnx")
-
-
-def test_without_the_package_onnx_the_extra_is_named(real: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "onnx", None)
-    with pytest.raises(UsageError, match=r"pip install face-analysis\[onnx\]"):
-        read_sface(real)

@@ -1,4 +1,4 @@
-"""`face-analysis evaluate`: predictions against labels, overall and by group."""
+"""`face-analysis evaluate`: predictions against labels, or a model on verification sets."""
 
 from __future__ import annotations
 
@@ -8,23 +8,38 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
+from face_analysis.cli.embedder_options import EmbedderOptions, embedder_of
 from face_analysis.cli.parser import parse
-from face_analysis.files import write_text
+from face_analysis.errors import UsageError
+from face_analysis.files import FailureLog, write_text
 from face_analysis.options import Opt, to_yaml
 
 
-@dataclass(frozen=True)
-class EvaluateOptions:
+@dataclass(frozen=True, kw_only=True)
+class EvaluateOptions(EmbedderOptions):
     """What an evaluation is told."""
 
-    predictions: Annotated[Path, Opt("CSV written by `predict`", "-p")]
-    labels: Annotated[Path, Opt("image list with the true labels", "-l")]
-    dest: Annotated[Path, Opt("folder for metrics.json, metrics.md and the figures", "-d")]
+    dest: Annotated[Path, Opt("folder for the tables and figures", "-d")]
+    predictions: Annotated[Path | None, Opt("CSV written by `predict`", "-p")] = None
+    labels: Annotated[Path | None, Opt("image list with the true labels", "-l")] = None
+    verification: Annotated[
+        tuple[str, ...], Opt("verification sets: folders or .bin files, or their names in --source")
+    ] = ()
+    source: Annotated[Path | None, Opt("folder of the verification sets", "-s")] = None
+    no_flip: Annotated[bool, Opt("do not add the embedding of the mirrored chip")] = False
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Exit status 0, or 1 when listed images have no prediction; the overall table goes to stdout."""
+    """Exit status 0, or 1 when images have no prediction or cannot be read; the tables go to stdout."""
     options = parse("evaluate", EvaluateOptions, arguments)
+    if options.verification and options.predictions is None and options.labels is None:
+        return _verify(options)
+    if options.verification or options.predictions is None or options.labels is None:
+        raise UsageError("give --predictions and --labels, or --verification with a --model")
+    return _evaluate(options.predictions, options.labels, options)
+
+
+def _evaluate(predictions: Path, labels: Path, options: EvaluateOptions) -> int:
     from face_analysis.datasets.lists import read_image_list
     from face_analysis.datasets.prediction_tables import read_predictions
     from face_analysis.evaluation.groups import evaluate
@@ -32,7 +47,7 @@ def main(arguments: Sequence[str]) -> int:
     from face_analysis.reports.attribute_tables import overall_table
     from face_analysis.reports.files import write_report
 
-    joined = join(read_image_list(options.labels), read_predictions(options.predictions))
+    joined = join(read_image_list(labels), read_predictions(predictions))
     report = evaluate(joined.labels, joined.predictions, age_count=joined.age_count, missing=joined.missing)
     write_report(report, joined.labels, joined.predictions, options.dest)
     write_text(options.dest / "config.yaml", to_yaml(options))
@@ -42,3 +57,20 @@ def main(arguments: Sequence[str]) -> int:
         names = ", ".join(joined.first_missing)
         logging.warning("%d listed images have no prediction: %s ...", joined.missing, names)
     return 1 if joined.missing else 0
+
+
+def _verify(options: EvaluateOptions) -> int:
+    from face_analysis.datasets.pair_sets import open_pairs
+    from face_analysis.inference.verify import verify_set
+    from face_analysis.reports.verification_files import verification_tables, write_verification
+
+    sets = [open_pairs(Path(options.source or "", name)) for name in options.verification]
+    embedder = embedder_of(options, flip=not options.no_flip)
+    failures = FailureLog(options.dest / "errors.csv")
+    failures.add(failure for pair_set in sets for failure in pair_set.failures)
+    reports = [verify_set(pair_set, embedder, options.batch_size) for pair_set in sets]
+    write_verification(reports, options.dest)
+    write_text(options.dest / "config.yaml", to_yaml(options))
+    print(verification_tables(reports).strip())
+    print(f"\nreport: {options.dest / 'verification.md'}")
+    return failures.report()

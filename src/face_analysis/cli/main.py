@@ -17,6 +17,7 @@ COMMANDS = {
     "pairs": "build verification sets of .bin files, or of photos and a published protocol",
     "train": "train race, gender and age models",
     "predict": "find the faces of photos and predict race, gender and age",
+    "extract": "write embeddings of the faces of photos as a feature set",
     "evaluate": "measure predictions against labels, overall and by group",
     "calibrate": "fit a model's certainty to labelled images, and store it in its card",
     "models": "list, show, find and check models; import those of the original system",

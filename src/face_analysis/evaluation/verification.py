@@ -1,13 +1,25 @@
-"""Verification in folds: the threshold is chosen on all folds but one, and judged on that one."""
+"""Verification of pairs: accuracy in folds, each judged by the threshold that is best on the others, and the
+error rates of all pairs together."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from face_analysis.errors import UsageError
+from face_analysis.evaluation.error_rates import (
+    Curve,
+    OperatingPoint,
+    at_fmr,
+    d_prime,
+    equal_error_rate,
+    rates_curve,
+)
+
+FALSE_MATCH_RATES = (1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6)
 
 
 @dataclass(frozen=True)
@@ -26,6 +38,65 @@ class FoldAccuracy:
     def std(self) -> float:
         """Of the folds' accuracies about their mean (divided by K, as published figures are)."""
         return float(self.accuracies.std())
+
+
+@dataclass(frozen=True)
+class VerificationReport:
+    """What a model does on a verification set.
+
+    `curve` and `points`, one for each of FALSE_MATCH_RATES, are of all pairs at once. `faces_missed` of
+    `images` photos were taken whole because no face was found.
+    """
+
+    name: str
+    accuracy: FoldAccuracy
+    curve: Curve
+    equal_error_rate: float
+    d_prime: float
+    points: tuple[OperatingPoint, ...]
+    images: int
+    faces_missed: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain numbers, for JSON; a rate that the pairs cannot tell is null."""
+        return {
+            "pairs": {"mated": self.curve.mated, "non_mated": self.curve.non_mated},
+            "images": self.images,
+            "faces_missed": self.faces_missed,
+            "accuracy": self.accuracy.mean,
+            "accuracy_std": self.accuracy.std,
+            "fold_accuracies": self.accuracy.accuracies.tolist(),
+            "fold_thresholds": self.accuracy.thresholds.tolist(),
+            "equal_error_rate": self.equal_error_rate,
+            "d_prime": self.d_prime,
+            "tar_at_far": {
+                f"{point.asked:.0e}": {"tar": 1 - point.fnmr, "far": point.fmr, "threshold": point.threshold}
+                if point.supported
+                else None
+                for point in self.points
+            },
+        }
+
+
+def verify_pairs(
+    name: str,
+    scores: NDArray[np.floating],
+    same: NDArray[np.bool_],
+    folds: NDArray[np.integer],
+    *,
+    images: int,
+    faces_missed: int = 0,
+) -> VerificationReport:
+    """All measures of a verification set from the scores (P,) of its pairs.
+
+    Raises UsageError as `fold_accuracy`, EmptyDataError where all pairs are of one kind.
+    """
+    accuracy = fold_accuracy(scores, same, folds)
+    mated, non_mated = scores[same], scores[~same]
+    curve = rates_curve(mated, non_mated)
+    points = tuple(at_fmr(curve, rate) for rate in FALSE_MATCH_RATES)
+    rates = (equal_error_rate(curve), d_prime(mated, non_mated))
+    return VerificationReport(name, accuracy, curve, *rates, points, images, faces_missed)
 
 
 def fold_accuracy(

@@ -12,10 +12,9 @@ import cv2
 from face_analysis.datasets.lists import CSV_LABELS
 from face_analysis.datasets.sources import ImageSource, names_sha256
 from face_analysis.files import FailureLog, whole_file
-from face_analysis.images.chips import NO_FACE, Chip, FaceCutter
+from face_analysis.images.chips import Chip, FaceCutter
 from face_analysis.inference.pipeline import BLOCK, Cut, cut_ahead, inputs
 from face_analysis.journal import Journal
-from face_analysis.types import ImageFailure
 
 INDEX = "chips.csv"
 ENCODED = {
@@ -59,7 +58,7 @@ def align_source(
                 name = chip_name(cut.name, number if cutter.which == "all" else None)
                 _write_chip(run.dest / name, chip, run.quality)
                 journal.add({"path": name, **labels})
-            failures.add(_failures(cut))
+            failures.add(filter(None, [cut.without_face]))
             if (row + 1) % BLOCK == 0 or row + 1 == len(source):
                 journal.mark(row + 1)
             yield cut
@@ -80,12 +79,6 @@ def _write_chip(path: Path, chip: Chip, quality: int) -> None:
     encoded = cv2.imencode(path.suffix, cv2.cvtColor(chip.pixels, cv2.COLOR_RGB2BGR), settings)[1]
     with whole_file(path) as partial:
         partial.write_bytes(encoded.tobytes())
-
-
-def _failures(cut: Cut) -> list[ImageFailure]:
-    if cut.failure is not None:
-        return [cut.failure]
-    return [] if cut.chips else [ImageFailure(cut.name, NO_FACE)]
 
 
 def _write_index(path: Path, columns: list[str], journal: Journal) -> None:

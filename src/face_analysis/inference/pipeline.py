@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from face_analysis.datasets.sources import ImageSource
 from face_analysis.errors import UnreadableImageError
-from face_analysis.images.chips import Chip, FaceCutter
+from face_analysis.images.chips import NO_FACE, Chip, FaceCutter
 from face_analysis.images.decode import decode
 from face_analysis.inference.attributes import AttributePredictor
 from face_analysis.parallel import in_order
@@ -32,6 +32,11 @@ class Cut(NamedTuple):
     chips: list[Chip]
     failure: ImageFailure | None
 
+    @property
+    def without_face(self) -> ImageFailure | None:
+        """Why there is no chip of it: it could not be read, or no face was found."""
+        return self.failure or (None if self.chips else ImageFailure(self.name, NO_FACE))
+
 
 def inputs(source: ImageSource, start: int = 0) -> Iterator[Input]:
     """The photos of a source from row `start`, decoded when asked for."""
@@ -46,7 +51,15 @@ def analyse(
     batch_size: int = 96,
     workers: int = 2,
 ) -> Iterator[Photo]:
-    """The faces of each photo, in the order of the photos, whatever their number.
+    """The faces of each photo, in the order of the photos, whatever their number."""
+    for batch in batches(photos, cutter, batch_size, workers):
+        yield from _predicted(batch, predictor)
+
+
+def batches(
+    photos: Iterable[Input], cutter: FaceCutter, batch_size: int = 96, workers: int = 2
+) -> Iterator[list[Cut]]:
+    """Photos in their order, in batches that go across them.
 
     Threads work at most `batch_size` photos ahead, and only chips wait, so memory does not grow. A batch ends
     at `batch_size` chips, or after BLOCK photos.
@@ -57,9 +70,10 @@ def analyse(
         batch.append(cut)
         chips += len(cut.chips)
         if chips >= batch_size or position % BLOCK == 0:
-            yield from _predicted(batch, predictor)
+            yield batch
             batch, chips = [], 0
-    yield from _predicted(batch, predictor)
+    if batch:
+        yield batch
 
 
 def cut_ahead(photos: Iterable[Input], cutter: FaceCutter, ahead: int, workers: int) -> Iterator[Cut]:

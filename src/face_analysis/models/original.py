@@ -11,7 +11,9 @@ from torch import Tensor
 from face_analysis.datasets.attributes import CLASS_NAMES, OUTPUTS, Attribute
 from face_analysis.errors import MissingFileError, ModelMismatchError, UsageError
 from face_analysis.models.attributes import AttributeNetwork
+from face_analysis.models.backbone import build_backbone
 from face_analysis.models.iresnet import UNITS
+from face_analysis.models.layers import Backbone
 from face_analysis.models.state import mismatch
 from face_analysis.zoo.card import BackboneConfig, ModelCard
 
@@ -38,23 +40,35 @@ def read_original(
     config = BackboneConfig("iresnet", depth, mode)
     with torch.device("meta"):
         network = AttributeNetwork(config, (attribute,))
-
-    given = read_tensors(model_path, "model")
-    expected = network.backbone.state_dict()
-    tensors = {name: torch.tensor(0) for name in expected if name.endswith(BATCH_COUNT)} | given
-    problems = mismatch(expected, tensors)
-    if problems:
-        raise ModelMismatchError(
-            f"{model_path}: does not fit depth {depth} and net_mode {mode}: {problems}" + _hint(given, config)
-        )
+    network.backbone = read_original_backbone(model_path, depth, mode)
     head = network.heads[attribute]
     problems = mismatch(head.state_dict(), {"weight": weight, "bias": bias})
     if problems:
         raise ModelMismatchError(f"{head_path}: does not fit a backbone of 512 numbers: {problems}")
 
-    network.backbone.load_state_dict(tensors, assign=True)
     head.load_state_dict({"weight": weight, "bias": bias}, assign=True)
     return network.eval(), _card(model_path, attribute, config)
+
+
+def read_original_backbone(path: Path, depth: int = 50, mode: str = "ir_se") -> Backbone:
+    """The backbone of an original `model_*.pth`, in eval mode. No code of the file is run.
+
+    Raises MissingFileError, and ModelMismatchError for a file that does not fit, with the depth and mode that
+    its keys show.
+    """
+    config = BackboneConfig("iresnet", depth, mode)
+    with torch.device("meta"):
+        backbone = build_backbone(config)
+    given = read_tensors(path, "model")
+    expected = backbone.state_dict()
+    tensors = {name: torch.tensor(0) for name in expected if name.endswith(BATCH_COUNT)} | given
+    problems = mismatch(expected, tensors)
+    if problems:
+        raise ModelMismatchError(
+            f"{path}: does not fit depth {depth} and net_mode {mode}: {problems}" + _hint(given, config)
+        )
+    backbone.load_state_dict(tensors, assign=True)
+    return backbone.eval()
 
 
 def _head_beside(model_path: Path) -> Path:

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from face_analysis.errors import MissingFileError, ModelMismatchError, UsageError
+from face_analysis.errors import MissingFileError, ModelMismatchError
 from face_analysis.models.layers import Backbone
 from face_analysis.models.mobilenet import BLOCKS, FINAL_SIDE, LAST_EPSILON, MobileNet
 from face_analysis.models.state import mismatch
@@ -26,7 +26,7 @@ def read_sface(path: Path, *, embedding: bool = False) -> dict[str, Tensor]:
 
     The file may be float32 or quantised in blocks of 8 bits. SFace maps RGB pixels x to (x - 127.5) / 128,
     `normalise` to (x - 127.5) / 127.5: behind it the network sees 0.4 % more contrast than it was trained on.
-    Raises MissingFileError, UsageError where the package `onnx` is missing, and ModelMismatchError.
+    Raises MissingFileError and ModelMismatchError.
     """
     if not path.is_file():
         raise MissingFileError(path, "pretrained model")
@@ -101,11 +101,9 @@ def _batch_norm(arrays: Arrays, name: str, place: str) -> Arrays:
 
 def _arrays(path: Path) -> Arrays:
     """Every constant of the file by name; quantised ones as the floats they stand for, in their shape."""
-    try:
-        import onnx
-        from onnx import numpy_helper
-    except ImportError:
-        raise UsageError(f"{path}: reading ONNX needs `pip install face-analysis[onnx]`") from None
+    import onnx  # by far the slowest import here, and for this file alone
+    from onnx import numpy_helper
+
     try:
         graph = onnx.load(path).graph
         arrays = {item.name: numpy_helper.to_array(item) for item in graph.initializer}

@@ -13,14 +13,14 @@ from face_analysis.datasets.attributes import ATTRIBUTES, CLASS_NAMES, MAX_AGE, 
 from face_analysis.evaluation.attributes import DECADES, AttributeMetrics
 from face_analysis.evaluation.groups import AttributeReport, EvaluationReport
 from face_analysis.evaluation.intervals import Estimate
-from face_analysis.reports.figure_style import figure_style
+from face_analysis.reports.figure_style import COLOURS, figure_style
 from face_analysis.reports.measure_text import MEASURES, MEASURES_OF, MeasureText
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-OKABE_ITO: dict[Attribute, str] = {"race": "#0072B2", "gender": "#D55E00", "age": "#009E73"}
+OKABE_ITO: dict[Attribute, str] = dict(zip(("race", "gender", "age"), COLOURS, strict=False))
 
 FIGURE_NAMES = (
     *(f"{name}_confusion.png" for name in CLASS_NAMES),

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from contextlib import AbstractContextManager
 
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+"""Told apart by colour-blind eyes (Okabe and Ito 2008)."""
+
 
 def figure_style() -> AbstractContextManager[None]:
     """matplotlib's settings for the block that draws and saves figures."""

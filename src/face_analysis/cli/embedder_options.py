@@ -1,0 +1,36 @@
+"""The options that name a model of embeddings, for every command that takes one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from face_analysis.errors import UsageError
+from face_analysis.options import Opt
+
+if TYPE_CHECKING:
+    from face_analysis.inference.embedder import Embedder
+
+
+@dataclass(frozen=True, kw_only=True)
+class EmbedderOptions:
+    """Which model, and what it takes where its file does not say."""
+
+    model: Annotated[str, Opt("sface, an original model_*.pth, or an .onnx file", "-m")] = "sface"
+    batch_size: Annotated[int, Opt("faces a forward pass", "-b")] = 96
+    net_mode: Annotated[Literal["ir", "ir_se"], Opt("of original .pth models", "-n")] = "ir_se"
+    depth: Annotated[int, Opt("of original .pth models: 50, 100, 152", "-dp")] = 50
+    colour: Annotated[Literal["RGB", "BGR"], Opt("order of the channels an .onnx file takes")] = "RGB"
+    mean: Annotated[float, Opt("an .onnx file takes (pixel - mean) / scale")] = 127.5
+    scale: Annotated[float, Opt("see --mean")] = 127.5
+
+
+def embedder_of(options: EmbedderOptions, *, flip: bool) -> Embedder:
+    """The embedder; with `flip` the mirrored chip's embedding is added. Raises UsageError and more."""
+    if options.batch_size < 1 or options.scale == 0:
+        raise UsageError("--batch_size must be at least 1, and --scale not 0")
+    from face_analysis.inference.embedder import ModelInput, WithMirror, open_embedder
+
+    given = ModelInput(options.colour, options.mean, options.scale)
+    embedder = open_embedder(options.model, given, options.depth, options.net_mode)
+    return WithMirror(embedder) if flip else embedder

@@ -1,0 +1,85 @@
+"""`face-analysis extract`: embeddings of the faces of photos, as a feature set."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+from face_analysis.cli.embedder_options import EmbedderOptions, embedder_of
+from face_analysis.cli.parser import parse
+from face_analysis.errors import UsageError
+from face_analysis.files import write_text
+from face_analysis.options import Opt, to_yaml
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExtractOptions(EmbedderOptions):
+    """What extraction is told."""
+
+    dest: Annotated[Path, Opt("folder for the feature set", "-d")]
+    source: Annotated[Path | None, Opt("a photo, a folder of photos, an LMDB or a .rec file", "-s")] = None
+    image_list: Annotated[Path | None, Opt("list of images; without it, all of the source", "-i")] = None
+    aligned: Annotated[bool, Opt("the images are aligned faces: search none")] = False
+    faces: Annotated[Literal["all", "largest", "centre"], Opt("which faces of a photo")] = "largest"
+    whole: Annotated[bool, Opt("take a photo whole where no face is found")] = False
+    threshold: Annotated[float, Opt("score from which the detector's find is a face, 0 to 1")] = 0.7
+    flip: Annotated[bool, Opt("add the embedding of the mirrored chip")] = False
+    format: Annotated[
+        Literal["set", "original"], Opt("original: <parent folder>/<stem>.npy, a file an image")
+    ] = "set"
+    workers: Annotated[int, Opt("threads that decode, detect and align", "-w")] = 2
+    resume: Annotated[bool, Opt("go on where a stopped run into the same folder was")] = False
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Exit status 0, or 1 when photos could not be read; the folder of the set goes to stdout."""
+    options = parse("extract", ExtractOptions, arguments)
+    _check(options)
+    from tqdm import tqdm
+
+    from face_analysis.datasets.sources import open_source
+    from face_analysis.files import FailureLog
+    from face_analysis.images.chips import FaceCutter, face_cutter
+    from face_analysis.inference.extract import ExtractRun, extract_source
+    from face_analysis.memory import keep_freed_memory
+
+    keep_freed_memory()
+    embedder = embedder_of(options, flip=options.flip)
+    source = open_source(options.source, options.image_list)
+    cutter = FaceCutter()
+    if not options.aligned:
+        cutter = face_cutter(options.faces, threshold=options.threshold, whole=options.whole)
+    write_text(options.dest / "config.yaml", to_yaml(options))
+    failures = FailureLog(options.dest / "errors.csv", keep=options.resume)
+    run = ExtractRun(options.dest, options.format, options.batch_size, options.workers, options.resume)
+    unread = 0
+    with tqdm(total=len(source), unit=" photos", desc="extract") as bar:
+        cuts = extract_source(
+            source,
+            cutter,
+            embedder,
+            failures,
+            run,
+            _settings(options),
+        )
+        for cut in cuts:
+            unread += cut.failure is not None
+            bar.update()
+    print(options.dest)
+    failures.report()
+    return 1 if unread else 0
+
+
+def _check(options: ExtractOptions) -> None:
+    if options.workers < 0:
+        raise UsageError("--workers must be at least 0")
+    if options.format == "original" and options.faces == "all" and not options.aligned:
+        raise UsageError("--format original holds one face an image: give --faces largest or centre")
+
+
+def _settings(options: ExtractOptions) -> dict[str, str]:
+    """What the features depend on beside the photos."""
+    aside = {"dest", "workers", "resume", "source", "image_list"}
+    return {name: str(value) for name, value in vars(options).items() if name not in aside}

@@ -1,0 +1,113 @@
+"""Embeddings of a whole source into a feature set, by way of a journal that survives a kill."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any, Literal
+
+import numpy as np
+
+from face_analysis.datasets.attributes import ATTRIBUTES
+from face_analysis.datasets.sources import ImageSource, names_sha256
+from face_analysis.files import FailureLog, whole_file
+from face_analysis.images.chips import Chip, FaceCutter
+from face_analysis.inference.embedder import Embedder, Embeddings
+from face_analysis.inference.pipeline import BLOCK, Cut, batches, inputs
+from face_analysis.journal import Journal
+from face_analysis.matching.feature_set import BOX, INDEX, LABEL, PATH, SCORE, SUBJECT
+from face_analysis.matching.feature_writer import EmbeddingFile, write_index
+
+Layout = Literal["set", "original"]
+
+
+@dataclass(frozen=True)
+class ExtractRun:
+    """Where features go and how they are made.
+
+    `layout` "set" writes a feature set; "original" a file `<parent folder>/<stem>.npy` an image.
+    """
+
+    dest: Path
+    layout: Layout
+    batch_size: int
+    workers: int
+    resume: bool
+
+
+def extract_source(
+    source: ImageSource,
+    cutter: FaceCutter,
+    embedder: Embedder,
+    failures: FailureLog,
+    run: ExtractRun,
+    settings: dict[str, str],
+) -> Iterator[Cut]:
+    """Embed the faces of all photos of a source, giving each photo when it is done.
+
+    Photos that cannot be read and those without a face go to `failures`. A resumed run, which must have the
+    same `settings`, leaves the same files as an undisturbed one. Raises UsageError and WriteError.
+    """
+    columns = [PATH, SUBJECT, LABEL, *BOX, SCORE, *(name for name in ATTRIBUTES if name in source.labels)]
+    identity = {"photos": names_sha256(source), "layout": run.layout, **settings}
+    with Journal(run.dest / INDEX, identity, resume=run.resume) as journal:
+        sink = _Sink(run, sum(1 for _ in journal.records()), embedder.size)
+        done = journal.done
+        for batch in batches(inputs(source, done), cutter, run.batch_size, run.workers):
+            chips = [chip.pixels for cut in batch for chip in cut.chips]
+            records = [
+                _record(source, row, chip, columns)
+                for row, cut in enumerate(batch, done)
+                for chip in cut.chips
+            ]
+            if chips:
+                sink.add([str(record[PATH]) for record in records], embedder.embed(np.stack(chips)))
+            for record in records:
+                journal.add(record)
+            failures.add(filter(None, (cut.without_face for cut in batch)))
+            done += len(batch)
+            if done % BLOCK == 0 or done == len(source):
+                journal.mark(done)
+            yield from batch
+        sink.finish()
+        write_index(run.dest, columns, journal.records())
+        journal.remove()
+
+
+class _Sink:
+    """The array of a feature set, or the files of the original."""
+
+    def __init__(self, run: ExtractRun, rows: int, size: int) -> None:
+        self.dest = run.dest
+        self.file = EmbeddingFile(run.dest, rows, size) if run.layout == "set" else None
+
+    def add(self, paths: list[str], embeddings: Embeddings) -> None:
+        if self.file is not None:
+            self.file.add(embeddings)
+            return
+        for path, embedding in zip(paths, embeddings, strict=True):
+            with whole_file(self.dest / original_name(path)) as partial, partial.open("wb") as file:
+                np.save(file, embedding)
+
+    def finish(self) -> None:
+        if self.file is not None:
+            self.file.finish()
+
+
+def original_name(path: str) -> Path:
+    """Where the original system keeps the feature of an image: `<parent folder>/<stem>.npy`."""
+    image = PurePosixPath(path)
+    parent = image.parent.name if image.parent.name != ".." else ""
+    return Path(parent) / f"{image.stem}.npy"
+
+
+def _record(source: ImageSource, row: int, chip: Chip, columns: list[str]) -> dict[str, Any]:
+    labels = {name: int(values[row]) for name, values in source.labels.items()}
+    values: dict[str, Any] = dict.fromkeys(columns)
+    values[PATH] = source.name(row)
+    values[LABEL] = labels.get("class")
+    if chip.detection is not None:
+        values |= {name: round(value, 2) for name, value in zip(BOX, chip.detection.box, strict=True)}
+        values[SCORE] = round(chip.detection.score, 6)
+    return values | {name: labels[name] for name in ATTRIBUTES if name in labels and labels[name] >= 0}

@@ -1,0 +1,29 @@
+"""A model on verification sets: the cosines of their pairs."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from face_analysis.datasets.pair_sets import PairSet
+from face_analysis.evaluation.verification import VerificationReport, verify_pairs
+from face_analysis.inference.embedder import Embedder, Embeddings
+
+
+def verify_set(pair_set: PairSet, embedder: Embedder, batch_size: int = 96) -> VerificationReport:
+    """Embed the set's images and measure its pairs; a set's name is that of its folder or file.
+
+    Raises UsageError and EmptyDataError for a set with too few folds or pairs of one kind alone.
+    """
+    pairs = pair_set.pairs
+    embeddings = embed_all(pair_set, embedder, batch_size)
+    scores = np.einsum("pd,pd->p", embeddings[pairs.first], embeddings[pairs.second])
+    counts = {"images": len(pair_set.images), "faces_missed": int((~pair_set.found).sum())}
+    return verify_pairs(pair_set.path.stem, scores, pairs.same, pairs.fold, **counts)
+
+
+def embed_all(pair_set: PairSet, embedder: Embedder, batch_size: int) -> Embeddings:
+    """Embeddings (N, D) of all images of a set."""
+    images = pair_set.images
+    starts = range(0, len(images), batch_size)
+    parts = [embedder.embed(np.ascontiguousarray(images[start : start + batch_size])) for start in starts]
+    return np.concatenate(parts)

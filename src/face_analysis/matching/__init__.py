@@ -1,0 +1,1 @@
+"""Sets of embeddings on disk, and comparisons between them."""

@@ -1,0 +1,49 @@
+"""Commands killed without warning in mid-run, for the tests of `--resume`."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from PIL import Image
+
+from tests.conftest import FACES_OF
+
+
+def many_photos(photos: Path, folder: Path) -> Path:
+    """600 small photos in an order that mixes those with one, two, and no faces, and broken ones."""
+    folder.mkdir()
+    small = folder.with_name("small")
+    small.mkdir()
+    sources = [small / Path(name).name for name in FACES_OF]
+    for name, path in zip(FACES_OF, sources, strict=True):
+        with Image.open(photos / name) as photo:
+            photo.resize((photo.width // 3, photo.height // 3)).save(path, exif=photo.getexif())
+    sources.append(photos / "sub" / "broken.jpg")
+    for number in range(600):
+        source = sources[number * number // 5 % len(sources)]
+        (folder / f"{number:03d}{source.suffix}").symlink_to(source)
+    return folder
+
+
+CODE = "import sys; from face_analysis.cli.main import main; sys.exit(main())"
+
+
+def killed_when(words: str, ready: Path, size: int) -> None:
+    """Run a command, and kill it without warning once the file at `ready` has grown over `size`."""
+    process = subprocess.Popen([sys.executable, "-c", CODE, *words.split()], stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline and process.poll() is None:
+        if ready.exists() and ready.stat().st_size > size:
+            break
+        time.sleep(0.002)
+    os.kill(process.pid, signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
+
+
+def tree(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
