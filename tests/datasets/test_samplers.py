@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+from collections import Counter
 from itertools import chain
 
+import numpy as np
 import pytest
 
-from face_analysis.datasets.samplers import GlobalBatches
+from face_analysis.datasets.samplers import ClassBatches, GlobalBatches, PeopleBatches
+from face_analysis.errors import EmptyDataError, UsageError
 
 
 def epoch(batches: GlobalBatches, number: int = 0) -> list[list[int]]:
@@ -43,3 +46,98 @@ def test_a_start_skips_batches_once() -> None:
 def test_a_last_batch_of_one_is_filled_up_when_training_and_kept_when_validating() -> None:
     assert [len(batch) for batch in GlobalBatches(9, 4, shuffle=True)] == [4, 4, 2]
     assert list(GlobalBatches(9, 4, shuffle=False)) == [[0, 1, 2, 3], [4, 5, 6, 7], [8]]
+
+
+LABELS = np.array([2] * 70 + [0] * 3 + [-1] * 9 + [5] * 21)
+
+
+def test_every_class_is_drawn_equally_often_and_over_epochs_every_row_of_it() -> None:
+    batches = ClassBatches(LABELS, 10, seed=3)
+    drawn: Counter[int] = Counter()
+    for number in range(40):
+        order = list(chain(*epoch(batches, number)))
+        classes = Counter(LABELS[order].tolist())
+        assert set(classes) == {0, 2, 5}
+        # 103 draws an epoch; the last batch of three is whole
+        assert max(classes.values()) - min(classes.values()) <= 1
+        drawn.update(order)
+    for code in (0, 2, 5):
+        times = [drawn[row] for row, label in enumerate(LABELS) if label == code]
+        assert max(times) - min(times) <= 1
+    assert sum(drawn.values()) == 40 * len(LABELS)
+    assert not any(drawn[row] for row, label in enumerate(LABELS) if label < 0)
+
+
+def test_a_balanced_batch_is_balanced_and_so_is_the_share_of_each_process() -> None:
+    labels = np.array([0] * 900 + [1] * 60 + [2] * 40)
+    shares: Counter[int] = Counter()
+    for batch in epoch(ClassBatches(labels, 30), 1)[:-1]:
+        counts = Counter(labels[batch].tolist())
+        assert max(counts.values()) - min(counts.values()) <= 2
+    for batch in epoch(ClassBatches(labels, 30, rank=1, world=3), 1):
+        shares.update(labels[batch].tolist())
+    assert min(shares.values()) > 0.7 * max(shares.values())
+
+
+def people_of(seed: int = 0, **place: int) -> tuple[np.ndarray, PeopleBatches]:
+    """22 people with 1 to 12 images, in mixed order, 4 people by 3 images a batch."""
+    rng = np.random.default_rng(8)
+    sizes = [1, 2, 3, 4, 12, *rng.integers(1, 13, 17)]
+    labels = rng.permutation(np.repeat([-1, *(10 * np.arange(22))], [5, *sizes]))
+    return labels, PeopleBatches(labels, 4, 3, seed=seed, **place)
+
+
+def test_a_batch_of_people_has_its_images_of_each_and_repeats_only_where_they_are_too_few() -> None:
+    labels, batches = people_of()
+    sizes = Counter(labels.tolist())
+    for number in range(5):
+        order = epoch(batches, number)
+        assert len(order) == len(batches) == 6
+        for batch in order:
+            assert set(Counter(labels[batch].tolist()).values()) == {3}
+            for person in set(labels[batch].tolist()):
+                own = [row for row in batch if labels[row] == person]
+                assert len(set(own)) == min(3, sizes[person])
+        drawn = [person for batch in order for person in set(labels[batch].tolist())]
+        assert set(drawn) == set(range(0, 220, 10))
+        assert len(drawn) == 24
+
+
+def test_over_the_epochs_all_images_of_a_person_are_seen() -> None:
+    labels, batches = people_of()
+    twelve = np.flatnonzero(labels == 40).tolist()
+    seen = [set(chain(*epoch(batches, number))) & set(twelve) for number in range(4)]
+    assert set.union(*seen) == set(twelve)
+    assert [len(rows) for rows in seen] == [3, 3, 3, 3]
+
+
+def test_a_process_gets_whole_people_where_their_number_allows() -> None:
+    labels, batches = people_of(rank=1, world=2)
+    for batch in epoch(batches):
+        assert set(Counter(labels[batch].tolist()).values()) == {3}
+
+
+@pytest.mark.parametrize("make", [ClassBatches, PeopleBatches])
+def test_balanced_orders_keep_what_global_batches_promise(make: type[GlobalBatches]) -> None:
+    def batches(**options: int) -> GlobalBatches:
+        return make(LABELS, *((12,) if make is ClassBatches else (2, 6)), **options)  # type: ignore[call-overload]
+
+    alone = epoch(batches(seed=1), 5)
+    assert alone == epoch(batches(seed=1), 5)
+    assert alone != epoch(batches(seed=2), 5)
+    assert alone != epoch(batches(seed=1), 6)
+    shares = [epoch(batches(seed=1, rank=rank, world=3), 5) for rank in range(3)]
+    for step, batch in enumerate(alone):
+        assert sorted(batch) == sorted(chain(*(share[step] for share in shares)))
+    resumed = batches(seed=1)
+    resumed.set_epoch(5)
+    resumed.start = 1
+    assert list(resumed) == alone[1:]
+    assert list(resumed) == alone
+
+
+def test_nothing_to_draw_is_said() -> None:
+    with pytest.raises(EmptyDataError, match="known class"):
+        ClassBatches(np.full(4, -1), 2)
+    with pytest.raises(UsageError, match="there are 3 people"):
+        PeopleBatches(LABELS, 4, 2)

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from scipy.stats import betabinom
 
+from face_analysis.datasets.label_groups import AGE_BANDS
 from face_analysis.errors import EmptyDataError, UsageError
 from face_analysis.evaluation.conformal import (
     conformal_quantile,
@@ -14,7 +15,6 @@ from face_analysis.evaluation.conformal import (
     measure_intervals,
     measure_intervals_by_age,
 )
-from face_analysis.evaluation.groups import AGE_BANDS
 
 
 def test_quantile_is_the_score_of_the_rank_in_exact_fractions():

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
+from face_analysis.cli.actions import run_action
 from face_analysis.cli.model_text import about, table
 from face_analysis.cli.model_verify import checks
 from face_analysis.cli.parser import parse
@@ -15,8 +15,6 @@ from face_analysis.errors import UsageError
 from face_analysis.options import Opt
 from face_analysis.zoo.catalogue import CATALOGUE
 from face_analysis.zoo.find import find, take_in
-
-USAGE = "usage: face-analysis models list|show|path|import|verify [options]"
 
 
 @dataclass(frozen=True)
@@ -70,11 +68,7 @@ def main(arguments: Sequence[str]) -> int:
         "import": import_model,
         "verify": verify,
     }
-    words = list(arguments)
-    if not words or words[0] not in actions:
-        print(USAGE, file=sys.stdout if words in (["-h"], ["--help"]) else sys.stderr)
-        return 0 if words in (["-h"], ["--help"]) else 2
-    return actions[words[0]](words[1:])
+    return run_action("models", actions, arguments)
 
 
 def list_models(arguments: Sequence[str]) -> int:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from face_analysis.datasets.attributes import ATTRIBUTES, CLASS_NAMES, Attribute, known
+from face_analysis.datasets.label_groups import GROUP_NAMES, UNKNOWN_GROUP, group_index
 from face_analysis.errors import EmptyDataError, UsageError
 from face_analysis.evaluation.attributes import (
     AttributeMetrics,
@@ -21,12 +22,6 @@ from face_analysis.evaluation.attributes import (
     measure_confusion,
 )
 from face_analysis.evaluation.intervals import LEVEL, RESAMPLES, SEED
-
-AGE_BANDS = (*(f"{start}-{start + 9}" for start in range(0, 70, 10)), "70+")
-"""Decades of true age; from 70 on they are joined, since public sets hold few such images."""
-
-GROUP_NAMES: dict[Attribute, tuple[str, ...]] = {**CLASS_NAMES, "age": AGE_BANDS}
-UNKNOWN_GROUP = "unknown"
 
 
 @dataclass(frozen=True)
@@ -79,14 +74,6 @@ class EvaluationReport:
             "attributes": {name: part.to_dict() for name, part in self.attributes.items()},
             "age_count": None if self.age_count is None else self.age_count.to_dict(),
         }
-
-
-def group_index(grouping: Attribute, labels: NDArray[np.integer]) -> NDArray[np.int64]:
-    """Index into GROUP_NAMES[grouping] of each true label (N,); -1 where the label is not known."""
-    codes = labels.astype(np.int64)
-    if grouping == "age":
-        codes = np.minimum(codes // 10, len(AGE_BANDS) - 1)
-    return np.where(known(grouping, labels), codes, -1)
 
 
 def evaluate(

@@ -25,5 +25,5 @@ def embed_all(pair_set: PairSet, embedder: Embedder, batch_size: int) -> Embeddi
     """Embeddings (N, D) of all images of a set."""
     images = pair_set.images
     starts = range(0, len(images), batch_size)
-    parts = [embedder.embed(np.ascontiguousarray(images[start : start + batch_size])) for start in starts]
+    parts = [embedder.embed(np.array(images[start : start + batch_size])) for start in starts]
     return np.concatenate(parts)

@@ -65,6 +65,10 @@ class TrainOptions:
     label_smoothing: Annotated[
         float, Opt("share of a race or gender label that is spread over all classes")
     ] = 0.0
+    balance: Annotated[
+        Attribute | None,
+        Opt("draw every class of this attribute (age: decade) equally often; its class weights become 1"),
+    ] = None
     loss_weights: Annotated[
         tuple[float, ...],
         Opt("factor on each attribute's loss, in their order (default: 1, and 0.1 for age beside others)"),
@@ -108,6 +112,8 @@ def checked(options: TrainOptions) -> tuple[tuple[Attribute, ...], BackboneConfi
     attributes = tuple(name for name in ATTRIBUTES if name in options.attribute)
     if len(options.loss_weights) not in (0, len(attributes)):
         raise UsageError(f"--loss_weights takes one number for each of {', '.join(attributes)}")
+    if options.balance is not None and options.balance not in attributes:
+        raise UsageError(f"--balance {options.balance}: this run trains {', '.join(attributes)} only")
     if options.num_classes is not None and options.num_classes not in _class_counts(attributes):
         raise UsageError(
             f"--num_classes {options.num_classes}: {', '.join(attributes)} does not have so many"

@@ -10,7 +10,8 @@ import torch
 
 from face_analysis.datasets.attributes import Attribute
 from face_analysis.datasets.faces import FaceDataset
-from face_analysis.datasets.samplers import GlobalBatches
+from face_analysis.datasets.label_groups import group_index
+from face_analysis.datasets.samplers import ClassBatches, GlobalBatches
 from face_analysis.files import FailureLog, write_text
 from face_analysis.losses.classification import class_weights
 from face_analysis.models.attributes import AttributeNetwork
@@ -82,21 +83,21 @@ def train(options: TrainOptions) -> TrainedRun:
 
 def _class_weights(training: FaceDataset, options: TrainOptions) -> dict[Attribute, torch.Tensor]:
     return {
-        name: class_weights(torch.from_numpy(training.counts(name)), options.class_weight_power)
+        name: class_weights(
+            torch.from_numpy(training.counts(name)),
+            0.0 if name == options.balance else options.class_weight_power,
+        )
         for name in training.attributes
         if name != "age"
     }
 
 
 def _loader(dataset: FaceDataset, options: TrainOptions, trainer: L.Trainer, *, shuffle: bool) -> BatchLoader:
-    batches = GlobalBatches(
-        len(dataset),
-        options.batch_size,
-        shuffle=shuffle,
-        seed=options.seed,
-        rank=trainer.global_rank,
-        world=trainer.world_size,
-    )
+    place = {"seed": options.seed, "rank": trainer.global_rank, "world": trainer.world_size}
+    batches = GlobalBatches(len(dataset), options.batch_size, shuffle=shuffle, **place)
+    if shuffle and options.balance is not None:
+        labels = dataset.labels[:, dataset.attributes.index(options.balance)]
+        batches = ClassBatches(group_index(options.balance, labels), options.batch_size, **place)
     return BatchLoader(dataset, batches, options.workers)
 
 
@@ -117,6 +118,8 @@ def _say(
         log.info("%s: %d images from %s%s", what, len(data), data.source.origin, left_out)
         if given and data.source.origin.suffix == ".lmdb":
             log.info("the %s list is not read: the LMDB holds its own labels", what)
+    if options.balance is not None:
+        log.info("balanced by %s: images without a known one are not drawn", options.balance)
     if options.head or options.margin is not None:
         log.warning("--head and --margin are for recognition; they change nothing here")
     log.info("training on %s; run folder %s", hardware.description, folder.path)
