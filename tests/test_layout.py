@@ -15,6 +15,7 @@ ORDER = (
     "evaluation",
     "matching",
     "inference",
+    "audit",
     "training",
     "reports",
     "cli",

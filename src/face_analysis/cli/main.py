@@ -14,6 +14,7 @@ from face_analysis.errors import FaceAnalysisError
 COMMANDS = {
     "align": "find the faces of photos and write them as aligned chips",
     "annotations": "read the labels of public sets; split and count image lists",
+    "audit": "find copies, contradicting labels and leaks between lists; write lists without them",
     "pack": "pack a list or a folder of images into one LMDB file",
     "pairs": "build verification sets of .bin files, or of photos and a published protocol",
     "train": "train race, gender and age models",

@@ -36,6 +36,11 @@ class BinSource:
         return {}
 
     @property
+    def strings(self) -> dict[str, list[str]]:
+        """None: such files hold no text."""
+        return {}
+
+    @property
     def origin(self) -> Path:
         """The file's path."""
         return self._path

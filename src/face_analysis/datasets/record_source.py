@@ -53,6 +53,11 @@ class RecordSource:
         return {self._column: self._labels}
 
     @property
+    def strings(self) -> dict[str, list[str]]:
+        """None: such files hold no text."""
+        return {}
+
+    @property
     def origin(self) -> Path:
         """The file's path."""
         return self.records.path

@@ -35,6 +35,11 @@ class ImageSource(Protocol):
         ...
 
     @property
+    def strings(self) -> dict[str, list[str]]:
+        """Text columns (subject), N strings each; packed files have none."""
+        ...
+
+    @property
     def origin(self) -> Path:
         """The list, folder or file, to name in errors."""
         ...
@@ -66,6 +71,11 @@ class FolderSource:
     def labels(self) -> dict[str, NDArray[np.int64]]:
         """The list's label columns."""
         return self.image_list.labels
+
+    @property
+    def strings(self) -> dict[str, list[str]]:
+        """The list's text columns."""
+        return self.image_list.strings
 
     @property
     def origin(self) -> Path:
@@ -111,6 +121,11 @@ class LmdbSource:
         if self.reader.attribute is None and self._attribute is not None and len(labels) == 1:
             return {column_of(self._attribute): next(iter(labels.values()))}
         return labels
+
+    @property
+    def strings(self) -> dict[str, list[str]]:
+        """None: packed files keep no text but names."""
+        return {}
 
     @property
     def origin(self) -> Path:

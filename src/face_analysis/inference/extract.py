@@ -107,6 +107,8 @@ def _record(source: ImageSource, row: int, chip: Chip, columns: list[str]) -> di
     values: dict[str, Any] = dict.fromkeys(columns)
     values[PATH] = source.name(row)
     values[LABEL] = labels.get("class")
+    if SUBJECT in source.strings:
+        values[SUBJECT] = source.strings[SUBJECT][row]
     if chip.detection is not None:
         values |= {name: round(value, 2) for name, value in zip(BOX, chip.detection.box, strict=True)}
         values[SCORE] = round(chip.detection.score, 6)

@@ -1,0 +1,91 @@
+"""Groups of images that are copies of one picture."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from face_analysis.audit.near_pairs import NearPairs, groups_of, near_copies
+from face_analysis.audit.scan import Scan
+
+Kind = Literal["first", "same bytes", "same pixels", "near", "mirrored"]
+SIMILARITY = 0.88
+"""From here two pictures count as copies; chosen on CelebA, see `copy_descriptor`."""
+
+
+@dataclass(frozen=True)
+class Copy:
+    """An image of a group: what it is to those before it, and its greatest similarity with any of them."""
+
+    row: int
+    kind: Kind
+    similarity: float
+
+
+CopyGroup = tuple[Copy, ...]
+"""Two images or more, in the order of their rows."""
+
+
+def find_copies(scan: Scan, similarity: float = SIMILARITY) -> list[CopyGroup]:
+    """Groups of copies, ordered by their first rows. An image is in one group at most.
+
+    Images are copies when their bytes or pixels are the same, or their descriptors, also mirrored, at least
+    so similar; copies of copies belong together.
+    """
+    readable = np.flatnonzero(scan.readable)
+    exact = _first_of(scan.pixel_hashes[readable])
+    distinct = readable[exact == np.arange(len(readable))]
+    near = near_copies(scan.descriptors[distinct], similarity)
+    first, second = distinct[near.first], distinct[near.second]
+    count = len(scan.faces)
+    group = groups_of([*readable[exact], *first], [*readable, *second], count)
+    closest = _closest(first, second, near, count)
+    return [_described(rows, scan, *closest) for rows in _members(group)]
+
+
+def _first_of(hashes: NDArray[np.bytes_]) -> NDArray[np.int64]:
+    """For each hash (N,) the place of the first that equals it."""
+    _, first, inverse = np.unique(hashes, return_index=True, return_inverse=True)
+    return first[inverse].astype(np.int64)
+
+
+def _closest(
+    first: NDArray[np.int64], second: NDArray[np.int64], near: NearPairs, count: int
+) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """The greatest similarity (count,) of each row with another, and whether that is a mirrored one."""
+    best, turned = np.ones(count, np.float32), np.zeros(count, np.bool_)
+    order = np.argsort(near.similarity, kind="stable")
+    for row, other, pair in zip(first[order], second[order], order, strict=True):
+        for one in (row, other):
+            best[one], turned[one] = near.similarity[pair], near.mirrored[pair]
+    return np.minimum(best, 1), turned
+
+
+def _members(group: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+    order = np.argsort(group, kind="stable")
+    parts = np.split(order, np.flatnonzero(np.diff(group[order])) + 1)
+    return [rows for rows in parts if len(rows) > 1]
+
+
+def _described(
+    rows: NDArray[np.int64], scan: Scan, best: NDArray[np.float32], turned: NDArray[np.bool_]
+) -> CopyGroup:
+    copies: list[Copy] = []
+    files: set[bytes] = set()
+    pixels: set[bytes] = set()
+    for row in rows.tolist():
+        kind: Kind = "first"
+        likeness = float(best[row])
+        if scan.file_hashes[row] in files:
+            kind, likeness = "same bytes", 1.0
+        elif scan.pixel_hashes[row] in pixels:
+            kind, likeness = "same pixels", 1.0
+        elif copies:
+            kind = "mirrored" if turned[row] else "near"
+        files.add(scan.file_hashes[row])
+        pixels.add(scan.pixel_hashes[row])
+        copies.append(Copy(row, kind, likeness))
+    return tuple(copies)

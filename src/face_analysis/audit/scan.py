@@ -1,0 +1,116 @@
+"""One pass over the images: what audits need to know of each."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import partial
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from face_analysis.audit.descriptor import SIZE, copy_descriptor
+from face_analysis.audit.images import AuditedImages
+from face_analysis.errors import UnreadableImageError
+from face_analysis.images.chips import FaceCutter
+from face_analysis.images.decode import decode
+from face_analysis.images.detect import FaceDetector
+from face_analysis.inference.embedder import Embedder
+from face_analysis.parallel import in_order
+from face_analysis.types import Image
+
+AHEAD = 256
+NOT_LOOKED = -1
+HASH = np.dtype("S20")
+
+
+@dataclass(frozen=True)
+class Look:
+    """What is looked for beside copies: `detector` counts faces, `cutter` and `embedder` describe people."""
+
+    detector: FaceDetector | None = None
+    cutter: FaceCutter | None = None
+    embedder: Embedder | None = None
+
+
+@dataclass(frozen=True)
+class Scan:
+    """N images: hashes (N,) of their bytes and pixels, copy descriptors (N, SIZE), and how many faces each
+    has (N,), -1 where that was not looked for. `reasons` says why a row could not be read; its hashes are
+    empty. `embeddings` (N, D) describe people, if they were asked for; zeros where there is no face.
+    """
+
+    file_hashes: NDArray[np.bytes_]
+    pixel_hashes: NDArray[np.bytes_]
+    descriptors: NDArray[np.float32]
+    faces: NDArray[np.int64]
+    embeddings: NDArray[np.float32] | None = None
+    reasons: dict[int, str] = field(default_factory=dict)
+
+    @property
+    def readable(self) -> NDArray[np.bool_]:
+        """Which rows (N,) could be read."""
+        readable = np.ones(len(self.faces), np.bool_)
+        readable[list(self.reasons)] = False
+        return readable
+
+
+def scan(images: AuditedImages, look: Look, workers: int) -> Iterator[Scan]:
+    """Read every image once, in threads, giving the scan after each; the last one is complete."""
+    count = len(images)
+    size = look.embedder.size if look.embedder else 0
+    found = Scan(
+        np.zeros(count, HASH),
+        np.zeros(count, HASH),
+        np.zeros((count, SIZE), np.float32),
+        np.full(count, NOT_LOOKED, np.int64),
+        np.zeros((count, size), np.float32) if size else None,
+    )
+    seen = in_order(partial(_see, images, look), range(count), workers, AHEAD)
+    waiting: list[tuple[int, Image]] = []
+    for row, one in enumerate(seen):
+        if one.reason:
+            found.reasons[row] = one.reason
+        found.file_hashes[row], found.pixel_hashes[row] = one.file_hash, one.pixel_hash
+        found.descriptors[row] = one.descriptor
+        found.faces[row] = one.faces
+        if one.chip is not None:
+            waiting.append((row, one.chip))
+        if look.embedder and waiting and (len(waiting) == AHEAD or row == count - 1):
+            assert found.embeddings is not None
+            rows = [place for place, _ in waiting]
+            found.embeddings[rows] = look.embedder.embed(np.stack([chip for _, chip in waiting]))
+            waiting = []
+        yield found
+
+
+class _Seen(NamedTuple):
+    file_hash: bytes = b""
+    pixel_hash: bytes = b""
+    descriptor: NDArray[np.float32] | float = 0.0
+    faces: int = NOT_LOOKED
+    chip: Image | None = None
+    reason: str = ""
+
+
+def _see(images: AuditedImages, look: Look, row: int) -> _Seen:
+    name = images.path(row)
+    try:
+        data = images.read(row)
+        pixels = decode(data, name)
+    except UnreadableImageError as error:
+        return _Seen(reason=str(error))
+    return _Seen(
+        _digest(data),
+        _digest(repr(pixels.shape).encode() + pixels.tobytes()),
+        copy_descriptor(pixels),
+        NOT_LOOKED if look.detector is None else len(look.detector.detect(pixels)),
+        None if look.cutter is None else next((chip.pixels for chip in look.cutter.cut(pixels, name)), None),
+    )
+
+
+def _digest(data: bytes) -> bytes:
+    """Twenty bytes of SHA-256 in an array of fixed size, which must not end in zero bytes."""
+    return hashlib.sha256(data).digest()[:19] + b"\x01"

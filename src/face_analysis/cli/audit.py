@@ -1,0 +1,124 @@
+"""`face-analysis audit`: what is wrong in labelled face data, and lists without it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from face_analysis.cli.parser import parse
+from face_analysis.errors import UsageError
+from face_analysis.files import write_text
+from face_analysis.options import Opt, to_yaml
+
+if TYPE_CHECKING:
+    from face_analysis.audit.images import AuditedImages
+    from face_analysis.audit.report import AuditReport
+    from face_analysis.audit.scan import Look
+
+
+@dataclass(frozen=True)
+class AuditOptions:
+    """What an audit is told."""
+
+    lists: Annotated[
+        tuple[Path, ...], Opt("image lists, LMDBs or .rec files; those to test on last", positional=True)
+    ]
+    dest: Annotated[Path, Opt("folder for the tables and the page", "-d")]
+    source: Annotated[Path | None, Opt("folder of the lists' images", "-s")] = None
+    fix: Annotated[
+        Literal["first", "drop", "majority"] | None,
+        Opt(
+            "write lists with one image of each group of copies; where labels contradict, with the first "
+            "labels, none of them, or the most frequent labels"
+        ),
+    ] = None
+    people: Annotated[bool, Opt("look for one person's faces in several lists")] = False
+    faces: Annotated[bool, Opt("count the faces of each image")] = False
+    similarity: Annotated[float, Opt("from which two pictures are copies, 0 to 1")] = 0.88
+    workers: Annotated[int, Opt("threads that read images", "-w")] = 2
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Exit status 0, or 1 when images could not be read; a table of what was found goes to stdout."""
+    options = parse("audit", AuditOptions, arguments)
+    if not options.lists or not 0 < options.similarity <= 1 or options.workers < 0:
+        raise UsageError("name lists; --similarity must lie over 0, at most 1, and --workers be at least 0")
+    from tqdm import tqdm
+
+    from face_analysis.audit.report import audit
+    from face_analysis.audit.scan import scan
+    from face_analysis.reports.audit_files import write_tables
+    from face_analysis.reports.audit_page import audit_page
+
+    images = _images(options)
+    write_text(options.dest / "config.yaml", to_yaml(options))
+    for found in tqdm(scan(images, _look(options), options.workers), "audit", len(images), unit=" images"):
+        complete = found
+    report = audit(images, complete, options.similarity)
+    write_tables(report, options.dest)
+    write_text(options.dest / "audit.html", audit_page(report))
+    print(_table(report))
+    if options.fix is not None:
+        _fix(report, options)
+    print(f"\nreport: {options.dest / 'audit.html'}")
+    return 1 if complete.reasons else 0
+
+
+def _images(options: AuditOptions) -> AuditedImages:
+    from face_analysis.audit.images import AuditedImages
+    from face_analysis.datasets.lmdb_environment import is_lmdb
+    from face_analysis.datasets.sources import FolderSource, open_source
+
+    names = [path.stem for path in options.lists]
+    if len(set(names)) < len(names):
+        raise UsageError(f"the lists need different names, not {', '.join(names)}")
+    sources = [
+        open_source(path, None)
+        if path.suffix == ".rec" or is_lmdb(path)
+        else open_source(options.source, path)
+        for path in options.lists
+    ]
+    if options.fix is not None and not all(isinstance(source, FolderSource) for source in sources):
+        raise UsageError("--fix writes image lists, and packed files have none: audit the list")
+    return AuditedImages(tuple(names), tuple(sources))
+
+
+def _look(options: AuditOptions) -> Look:
+    from face_analysis.audit.scan import Look
+    from face_analysis.images.chips import face_cutter
+
+    cutter = face_cutter("centre") if options.faces or options.people else None
+    if cutter is None or not options.people:
+        return Look(cutter.detector if cutter else None)
+    from face_analysis.inference.embedder import ModelInput, open_embedder
+
+    embedder = open_embedder("sface", ModelInput())
+    return Look(cutter.detector if options.faces else None, cutter, embedder)
+
+
+def _table(report: AuditReport) -> str:
+    names = report.images.names
+    rows = [("", *names), *((what, *map(str, counts)) for what, counts in report.summary().items())]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(names) + 1)]
+    return "\n".join(
+        "  ".join(
+            [
+                row[0].ljust(widths[0]),
+                *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)),
+            ]
+        )
+        for row in rows
+    )
+
+
+def _fix(report: AuditReport, options: AuditOptions) -> None:
+    from face_analysis.audit.labels import clean
+    from face_analysis.reports.audit_files import write_cleaned
+
+    assert options.fix is not None
+    about = (report.groups, report.labels, report.subjects, report.images.part)
+    cleaning = clean(*about, options.fix, report.scan.reasons)
+    for path, count in write_cleaned(report, cleaning, options.dest / "cleaned"):
+        print(f"{path}: {count} images")

@@ -1,0 +1,122 @@
+"""The page of an audit: one HTML file with the pictures of each group side by side."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+
+from face_analysis.audit.report import AuditReport
+from face_analysis.errors import UnreadableImageError
+from face_analysis.images.decode import decode
+
+MOST_GROUPS, MOST_PICTURES = 100, 8
+"""Shown of each kind of finding, and of each group; the page says how many there are."""
+SIDE = 96
+TEMPLATE = Path(__file__).with_name("audit.html.j2")
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture of the page: JPEG in base 64 ("" where it cannot be read), and the words under it."""
+
+    path: str
+    note: str
+    data: str
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A group of pictures, of `total` images."""
+
+    title: str
+    pictures: list[Picture]
+    total: int
+
+
+@dataclass(frozen=True)
+class Section:
+    """One kind of finding, of which there are `total`."""
+
+    title: str
+    about: str
+    groups: list[Shown]
+    total: int
+
+
+def audit_page(report: AuditReport) -> str:
+    """The page as HTML, with nothing to fetch from elsewhere; reads the pictures that it shows."""
+    from jinja2 import Environment
+
+    template = Environment(autoescape=True, trim_blocks=True).from_string(
+        TEMPLATE.read_text(encoding="utf-8")
+    )
+    return template.render(
+        names=report.images.names, summary=report.summary(), sections=list(_sections(report)), side=SIDE
+    )
+
+
+def _sections(report: AuditReport) -> Iterator[Section]:
+    torn = {one.group for one in report.contradictions}
+    attributes = {
+        group: [one.attribute for one in report.contradictions if one.group == group] for group in torn
+    }
+    yield _section(
+        report,
+        "Contradicting labels",
+        "Copies of one picture with different labels.",
+        [
+            (f"Group {number}: {', '.join(attributes[number])}", _rows(report, number))
+            for number in sorted(torn)
+        ],
+    )
+    for kind, about in (
+        ("picture", "Copies of one picture in several lists."),
+        ("subject", "People whom several lists name."),
+        ("lookalike", "Faces of different lists that may show one person; the number is their similarity."),
+    ):
+        found = [
+            (f"{kind.capitalize()} {leak.what}", leak.rows) for leak in report.leaks if leak.kind == kind
+        ]
+        yield _section(report, f"Shared between lists: {kind}s", about, found)
+    yield _section(
+        report,
+        "Copies",
+        "Pictures that are there more than once.",
+        [(f"Group {number}", _rows(report, number)) for number in range(len(report.groups))],
+    )
+
+
+def _rows(report: AuditReport, number: int) -> Sequence[int]:
+    return [copy.row for copy in report.groups[number]]
+
+
+def _section(
+    report: AuditReport, title: str, about: str, found: Sequence[tuple[str, Sequence[int]]]
+) -> Section:
+    groups = [
+        Shown(name, [_picture(report, row) for row in rows[:MOST_PICTURES]], len(rows))
+        for name, rows in found[:MOST_GROUPS]
+    ]
+    return Section(title, about, groups, len(found))
+
+
+def _picture(report: AuditReport, row: int) -> Picture:
+    images = report.images
+    labels = [f"{name} {values[row]}" for name, values in report.labels.items() if values[row] >= 0]
+    words = [images.list_name(row), *labels, *filter(None, [report.subjects[row]])]
+    return Picture(images.path(row), ", ".join(words), _thumbnail(report, row))
+
+
+def _thumbnail(report: AuditReport, row: int) -> str:
+    try:
+        image = decode(report.images.read(row), report.images.path(row))
+    except UnreadableImageError:
+        return ""
+    height, width = image.shape[:2]
+    small = cv2.resize(image, (SIDE, max(1, round(SIDE * height / width))), interpolation=cv2.INTER_AREA)
+    encoded = cv2.imencode(".jpg", cv2.cvtColor(small, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 80])[1]
+    return base64.b64encode(encoded.tobytes()).decode("ascii")

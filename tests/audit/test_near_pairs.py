@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+from face_analysis.audit import near_pairs
+from face_analysis.audit.near_pairs import groups_of, near_across, near_copies
+
+Vectors = Callable[[int, int], np.ndarray]
+SIZE = 256
+
+
+@pytest.mark.parametrize("block", [7, 64, 2048])
+def test_blocks_find_the_pairs_of_a_plain_loop(
+    unit_rows: Vectors, monkeypatch: pytest.MonkeyPatch, block: int
+) -> None:
+    monkeypatch.setattr(near_pairs, "BLOCK", block)
+    rows = unit_rows(90, SIZE)
+    sign = np.where(np.arange(SIZE) % 2, -1, 1)
+    rows[5] = rows[80] * sign  # the cosine transform of the mirrored picture
+    expected = {}
+    for one, other in itertools.combinations(range(len(rows)), 2):
+        straight, mirrored = float(rows[one] @ rows[other]), float(rows[one] @ (rows[other] * sign))
+        if max(straight, mirrored) >= 0.3:
+            expected[one, other] = (max(straight, mirrored), mirrored > straight)
+    found = near_copies(rows, 0.3)
+    assert len(found.first) == len(expected) > 30
+    assert expected[5, 80][1]
+    for one, other, similarity, mirrored in zip(
+        found.first, found.second, found.similarity, found.mirrored, strict=True
+    ):
+        assert expected[one, other] == (pytest.approx(similarity, abs=1e-5), mirrored)
+
+
+@pytest.mark.parametrize("block", [7, 2048])
+def test_across_parts_only_pairs_of_different_parts_are_found(
+    unit_rows: Vectors, monkeypatch: pytest.MonkeyPatch, block: int
+) -> None:
+    monkeypatch.setattr(near_pairs, "BLOCK", block)
+    rows, parts = unit_rows(60, 16), np.random.default_rng(0).integers(0, 3, 60)
+    expected = {
+        (one, other)
+        for one, other in itertools.combinations(range(60), 2)
+        if parts[one] != parts[other] and rows[one] @ rows[other] >= 0.4
+    }
+    found = near_across(rows, parts, 0.4)
+    assert set(zip(found.first.tolist(), found.second.tolist(), strict=True)) == expected
+    assert expected
+
+
+def test_nothing_is_near_where_there_is_nothing() -> None:
+    assert len(near_copies(np.zeros((0, SIZE), np.float32), 0.5).first) == 0
+    assert len(near_copies(np.zeros((4, SIZE), np.float32), 0.5).first) == 0
+
+
+@pytest.mark.parametrize("edges", [0, 20, 90, 400])
+def test_groups_are_the_connected_components(edges: int) -> None:
+    count, rng = 200, np.random.default_rng(edges)
+    first, second = rng.integers(0, count, (2, edges))
+    group = groups_of(first.tolist(), second.tolist(), count)
+    _, expected = connected_components(coo_array((np.ones(edges), (first, second)), (count, count)), False)
+    for label in np.unique(expected):
+        members = np.flatnonzero(expected == label)
+        assert set(group[members].tolist()) == {members.min()}
