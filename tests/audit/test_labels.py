@@ -44,7 +44,8 @@ def test_one_of_each_group_is_kept_by_the_rule(rule: Rule, kept: list[int], ages
     cleaning = clean(GROUPS, LABELS, SUBJECTS, FIRST_LIST, rule, {})
     assert np.flatnonzero(cleaning.kept).tolist() == kept
     assert cleaning.labels["age"][kept].tolist() == ages
-    assert set(cleaning.reasons) == set(range(10)) - set(kept)
+    assert cleaning.reasons.keys() | cleaning.copy_of.keys() == set(range(10)) - set(kept)
+    assert set(cleaning.copy_of.values()) <= set(kept)
 
 
 def test_the_majority_gives_its_labels_to_the_image_that_is_kept() -> None:
@@ -53,6 +54,13 @@ def test_the_majority_gives_its_labels_to_the_image_that_is_kept() -> None:
     assert np.flatnonzero(cleaning.kept).tolist() == [0]
     assert (cleaning.labels["age"][0], cleaning.labels["race"][0]) == (20, 2)
     assert labels["age"][0] == 31
+
+
+@pytest.mark.parametrize(("subjects", "kept"), [(["ann", "bob", ""], None), (["ann", "bob", "bob"], "bob")])
+def test_the_majority_counts_for_subjects_too(subjects: list[str], kept: str | None) -> None:
+    cleaning = clean([group(0, 1, 2)], {}, subjects, np.zeros(3, np.int64), "majority", {})
+    assert cleaning.kept.tolist() == [kept is not None, False, False]
+    assert kept is None or cleaning.subjects[0] == kept
 
 
 def test_agreeing_copies_keep_one_image_under_every_rule() -> None:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 
 from face_analysis.audit.copies import Copy
-from face_analysis.audit.leaks import lookalikes, shared_pictures, shared_subjects
+from face_analysis.audit.leaks import Leak, lookalikes, shared_pictures, shared_subjects
 
 PART = np.array([0, 0, 0, 1, 1, 2])
 
@@ -25,12 +25,21 @@ def test_subjects_of_two_lists_leak_and_unnamed_ones_do_not() -> None:
 def test_faces_look_alike_from_the_threshold_on_and_across_lists_only() -> None:
     angles = np.deg2rad([0, 1, 90, 20, 200, 100])
     embeddings = np.stack([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32)
-    found = {leak.rows: float(leak.what) for leak in lookalikes(embeddings, PART, 0.9)}
+    found = {leak.rows: float(leak.what) for leak in lookalikes(embeddings, PART, least=0.9)}
     assert {rows: round(value, 2) for rows, value in found.items()} == {
         (0, 3): round(float(np.cos(np.deg2rad(20))), 2),
         (1, 3): round(float(np.cos(np.deg2rad(19))), 2),
         (2, 5): round(float(np.cos(np.deg2rad(10))), 2),
     }
+
+
+def test_a_face_is_told_with_its_best_match_unless_its_picture_is_known_to_leak() -> None:
+    angles = np.deg2rad([0, 1, 50, 2, 5, 51])
+    embeddings = np.stack([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32)
+    best = {(0, 3), (1, 3), (1, 4), (2, 5)}
+    assert {leak.rows for leak in lookalikes(embeddings, PART, least=0.9)} == best
+    known = [Leak("picture", "0", (1, 3)), Leak("subject", "ann", (2, 5))]
+    assert {leak.rows for leak in lookalikes(embeddings, PART, known, 0.9)} == {(0, 3), (1, 4)}
 
 
 def test_images_without_a_face_look_like_nobody() -> None:

@@ -56,12 +56,11 @@ def _closest(
     first: NDArray[np.int64], second: NDArray[np.int64], near: NearPairs, count: int
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
     """The greatest similarity (count,) of each row with another, and whether that is a mirrored one."""
-    best, turned = np.ones(count, np.float32), np.zeros(count, np.bool_)
-    order = np.argsort(near.similarity, kind="stable")
-    for row, other, pair in zip(first[order], second[order], order, strict=True):
-        for one in (row, other):
-            best[one], turned[one] = near.similarity[pair], near.mirrored[pair]
-    return np.minimum(best, 1), turned
+    plain, mirrored = np.zeros(count, np.float32), np.zeros(count, np.float32)
+    for rows in (first, second):
+        np.maximum.at(plain, rows[~near.mirrored], near.similarity[~near.mirrored])
+        np.maximum.at(mirrored, rows[near.mirrored], near.similarity[near.mirrored])
+    return np.minimum(np.maximum(plain, mirrored), 1), mirrored > plain
 
 
 def _members(group: NDArray[np.int64]) -> list[NDArray[np.int64]]:
@@ -78,7 +77,7 @@ def _described(
     pixels: set[bytes] = set()
     for row in rows.tolist():
         kind: Kind = "first"
-        likeness = float(best[row])
+        likeness = float(best[row]) or 1.0  # nothing but the same pixels resembles it
         if scan.file_hashes[row] in files:
             kind, likeness = "same bytes", 1.0
         elif scan.pixel_hashes[row] in pixels:

@@ -27,7 +27,7 @@ def copy_descriptor(image: Image) -> NDArray[np.float32]:
     The cosine transform of the grey picture at 32x32, of which 16x16 frequencies are kept and levelled. The
     scalar product of two is their similarity, at most 1. Measured on CelebA: copies re-encoded at JPEG 30,
     halved, doubled, mirrored or made lighter or darker had 0.90 and more with their originals, and of 52
-    million other pairs none over 0.80 was of different photos.
+    million other pairs those over 0.86 were all of one photo, by eye.
     """
     grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).astype(np.float32)
     shrinks = min(grey.shape) >= GRID

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,7 @@ from face_analysis.audit.copies import CopyGroup
 from face_analysis.datasets.attributes import UNKNOWN
 
 Labels = Mapping[str, NDArray[np.int64]]
+Value = TypeVar("Value", int, str)
 Rule = Literal["first", "drop", "majority"]
 SUBJECT = "subject"
 
@@ -49,11 +50,16 @@ def contradictions(
 
 @dataclass(frozen=True)
 class Cleaning:
-    """Which rows (N,) are kept, with which labels; `reasons` says why each other row is left out."""
+    """Which rows (N,) are kept, with which labels and subjects.
+
+    `reasons` says why other rows are left out, and `copy_of` which row is kept in place of a copy.
+    """
 
     kept: NDArray[np.bool_]
     labels: dict[str, NDArray[np.int64]]
+    subjects: list[str]
     reasons: dict[int, str]
+    copy_of: dict[int, int]
 
 
 def clean(
@@ -69,33 +75,45 @@ def clean(
 
     The image kept is the first of the last list (`part`, (N,)) that the group is in: test lists, named last,
     stay whole, and training lists lose what they share with them. For a contradicting group "first" keeps
-    that image with its own labels, "drop" none, and "majority" it with each attribute's most frequent label,
-    or none where two are equally frequent.
+    that image with its own labels, "drop" none, and "majority" it with each attribute's most frequent label
+    and subject, or none where two are equally frequent.
     """
-    kept = np.ones(len(part), np.bool_)
-    kept[list(unreadable)] = False
-    changed = {name: values.copy() for name, values in labels.items()}
-    reasons = dict(unreadable)
+    new = Cleaning(
+        np.ones(len(part), np.bool_),
+        {name: values.copy() for name, values in labels.items()},
+        list(subjects),
+        dict(unreadable),
+        {},
+    )
     torn = {one.group for one in contradictions(groups, labels, subjects)}
     for number, group in enumerate(groups):
-        rows = np.array([copy.row for copy in group])
-        last = int(rows[part[rows] == part[rows].max()][0])
-        most = {name: _most_frequent(values[rows]) for name, values in labels.items()}
-        lost = number in torn and (rule == "drop" or (rule == "majority" and None in most.values()))
-        why = "its copies have contradicting labels" if lost else f"a copy of row {last} is kept"
-        for row in rows.tolist():
-            if lost or row != last:
-                kept[row] = False
-                reasons[row] = why
-        if rule == "majority" and not lost:
-            for name, value in most.items():
-                changed[name][last] = UNKNOWN if value is None else value
-    return Cleaning(kept, changed, reasons)
+        rows = [copy.row for copy in group]
+        last = min(rows, key=lambda row: (-part[row], row))
+        if number in torn and not (rule == "first" or (rule == "majority" and _settle(new, rows, last))):
+            new.reasons.update(dict.fromkeys(rows, "its copies have contradicting labels"))
+        else:
+            new.copy_of.update((row, last) for row in rows if row != last)
+    new.kept[[*new.reasons, *new.copy_of]] = False
+    return new
 
 
-def _most_frequent(values: NDArray[np.int64]) -> int | None:
-    """The most frequent known label; -1 where none is known, None where two are equally frequent."""
-    counts = Counter(values[values >= 0].tolist()).most_common(2)
+def _settle(new: Cleaning, rows: list[int], last: int) -> bool:
+    """Give a row the most frequent labels of its copies; False, and nothing changed, where two are as
+    frequent."""
+    labels = {name: _most_frequent(values[rows].tolist(), UNKNOWN) for name, values in new.labels.items()}
+    subject = _most_frequent([new.subjects[row] for row in rows], "")
+    settled = {name: value for name, value in labels.items() if value is not None}
+    if subject is None or settled.keys() != labels.keys():
+        return False
+    new.subjects[last] = subject
+    for name, value in settled.items():
+        new.labels[name][last] = value
+    return True
+
+
+def _most_frequent(values: Sequence[Value], unknown: Value) -> Value | None:
+    """The most frequent known value; `unknown` where none is known, None where two are equally frequent."""
+    counts = Counter(value for value in values if value != unknown).most_common(2)
     if not counts:
-        return UNKNOWN
-    return None if len(counts) == 2 and counts[0][1] == counts[1][1] else int(counts[0][0])
+        return unknown
+    return None if len(counts) == 2 and counts[0][1] == counts[1][1] else counts[0][0]

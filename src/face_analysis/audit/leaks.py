@@ -54,13 +54,25 @@ def shared_subjects(subjects: Sequence[str], part: NDArray[np.integer]) -> list[
 
 
 def lookalikes(
-    embeddings: NDArray[np.float32], part: NDArray[np.integer], least: float = LOOKALIKE
+    embeddings: NDArray[np.float32],
+    part: NDArray[np.integer],
+    known: Sequence[Leak] = (),
+    least: float = LOOKALIKE,
 ) -> list[Leak]:
-    """Faces of different lists whose embeddings (N, D), of length 1 or 0, have at least that cosine."""
+    """Each face's best match in another list, if the cosine of their embeddings is at least `least`.
+
+    `embeddings` (N, D) are of length 1, or 0 where there is no face. Pairs that are one of the `known` leaks
+    already are left out.
+    """
+    leaks_of: dict[int, set[int]] = defaultdict(set)
+    for number, leak in enumerate(known):
+        for row in leak.rows:
+            leaks_of[row].add(number)
     near = near_across(embeddings, part, least)
-    return [
-        Leak("lookalike", f"{similarity:.3f}", (first, second))
-        for first, second, similarity in zip(
-            near.first.tolist(), near.second.tolist(), near.similarity.tolist(), strict=True
-        )
-    ]
+    best: dict[int, tuple[float, int, int]] = {}
+    pairs = (near.first.tolist(), near.second.tolist(), near.similarity.tolist())
+    for first, second, similarity in zip(*pairs, strict=True):
+        for row in () if leaks_of[first] & leaks_of[second] else (first, second):
+            best[row] = max(best.get(row, (0.0, 0, 0)), (similarity, first, second))
+    found = sorted(set(best.values()), reverse=True)
+    return [Leak("lookalike", f"{similarity:.3f}", (first, second)) for similarity, first, second in found]

@@ -46,10 +46,12 @@ class AuditReport:
             "in groups of contradicting labels": contradicting,
             "pictures shared between lists": shared["picture"],
             "images of subjects shared between lists": shared["subject"],
-            "lookalikes in another list": shared["lookalike"],
-            "no face found": np.flatnonzero(self.scan.faces == 0),
-            "several faces found": np.flatnonzero(self.scan.faces > 1),
         }
+        if self.scan.embeddings is not None:
+            counts["lookalikes in another list"] = shared["lookalike"]
+        if self.scan.faces_counted:
+            counts["no face found"] = np.flatnonzero(self.scan.faces == 0)
+            counts["several faces found"] = np.flatnonzero(self.scan.faces > 1)
         return {name: self._by_list(rows) for name, rows in counts.items()}
 
     def _by_list(self, rows: Iterable[int]) -> list[int]:
@@ -64,7 +66,7 @@ def audit(images: AuditedImages, scan: Scan, similarity: float) -> AuditReport:
     groups = find_copies(scan, similarity)
     leaks = shared_pictures(groups, images.part) + shared_subjects(subjects, images.part)
     if scan.embeddings is not None:
-        leaks += lookalikes(scan.embeddings, images.part)
+        leaks += lookalikes(scan.embeddings, images.part, leaks)
     return AuditReport(
         images, scan, labels, subjects, groups, contradictions(groups, labels, subjects), leaks
     )

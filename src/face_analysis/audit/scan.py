@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from face_analysis.audit.descriptor import SIZE, copy_descriptor
 from face_analysis.audit.images import AuditedImages
 from face_analysis.errors import UnreadableImageError
-from face_analysis.images.chips import FaceCutter
+from face_analysis.images.align import align_chip
+from face_analysis.images.boxes import wanted
 from face_analysis.images.decode import decode
 from face_analysis.images.detect import FaceDetector
 from face_analysis.inference.embedder import Embedder
@@ -28,10 +29,9 @@ HASH = np.dtype("S20")
 
 @dataclass(frozen=True)
 class Look:
-    """What is looked for beside copies: `detector` counts faces, `cutter` and `embedder` describe people."""
+    """What is looked for beside copies: `detector` counts faces, and `embedder` describes the middle one."""
 
     detector: FaceDetector | None = None
-    cutter: FaceCutter | None = None
     embedder: Embedder | None = None
 
 
@@ -48,6 +48,11 @@ class Scan:
     faces: NDArray[np.int64]
     embeddings: NDArray[np.float32] | None = None
     reasons: dict[int, str] = field(default_factory=dict)
+
+    @property
+    def faces_counted(self) -> bool:
+        """Whether faces were looked for at all."""
+        return bool((self.faces != NOT_LOOKED).any())
 
     @property
     def readable(self) -> NDArray[np.bool_]:
@@ -102,13 +107,14 @@ def _see(images: AuditedImages, look: Look, row: int) -> _Seen:
         pixels = decode(data, name)
     except UnreadableImageError as error:
         return _Seen(reason=str(error))
-    return _Seen(
-        _digest(data),
-        _digest(repr(pixels.shape).encode() + pixels.tobytes()),
-        copy_descriptor(pixels),
-        NOT_LOOKED if look.detector is None else len(look.detector.detect(pixels)),
-        None if look.cutter is None else next((chip.pixels for chip in look.cutter.cut(pixels, name)), None),
+    seen = _Seen(
+        _digest(data), _digest(repr(pixels.shape).encode() + pixels.tobytes()), copy_descriptor(pixels)
     )
+    if look.detector is None:
+        return seen
+    faces = look.detector.detect(pixels)
+    chips = [align_chip(pixels, face.landmarks) for face in wanted(faces, "centre", pixels.shape)]
+    return seen._replace(faces=len(faces), chip=chips[0] if chips and look.embedder else None)
 
 
 def _digest(data: bytes) -> bytes:

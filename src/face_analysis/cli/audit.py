@@ -34,7 +34,9 @@ class AuditOptions:
             "labels, none of them, or the most frequent labels"
         ),
     ] = None
-    people: Annotated[bool, Opt("look for one person's faces in several lists")] = False
+    people: Annotated[
+        bool, Opt("count the faces of each image, and look for one person's in several lists")
+    ] = False
     faces: Annotated[bool, Opt("count the faces of each image")] = False
     similarity: Annotated[float, Opt("from which two pictures are copies, 0 to 1")] = 0.88
     workers: Annotated[int, Opt("threads that read images", "-w")] = 2
@@ -87,15 +89,14 @@ def _images(options: AuditOptions) -> AuditedImages:
 
 def _look(options: AuditOptions) -> Look:
     from face_analysis.audit.scan import Look
-    from face_analysis.images.chips import face_cutter
 
-    cutter = face_cutter("centre") if options.faces or options.people else None
-    if cutter is None or not options.people:
-        return Look(cutter.detector if cutter else None)
+    if not options.faces and not options.people:
+        return Look()
+    from face_analysis.images.detect import YuNet
     from face_analysis.inference.embedder import ModelInput, open_embedder
+    from face_analysis.zoo.find import find
 
-    embedder = open_embedder("sface", ModelInput())
-    return Look(cutter.detector if options.faces else None, cutter, embedder)
+    return Look(YuNet(find("yunet")), open_embedder("sface", ModelInput()) if options.people else None)
 
 
 def _table(report: AuditReport) -> str:

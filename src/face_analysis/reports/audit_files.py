@@ -58,12 +58,11 @@ def write_tables(report: AuditReport, folder: Path) -> None:
         ("kind", "what", "list", "path"),
         ((leak.kind, leak.what, *named(row)) for leak in report.leaks for row in leak.rows),
     )
-    odd = np.flatnonzero((report.scan.faces == 0) | (report.scan.faces > 1)).tolist()
-    _write(
-        folder / "faces.csv",
-        ("list", "path", "faces"),
-        ((*named(row), int(report.scan.faces[row])) for row in odd),
-    )
+    (folder / "faces.csv").unlink(missing_ok=True)
+    if report.scan.faces_counted:
+        odd = np.flatnonzero((report.scan.faces == 0) | (report.scan.faces > 1)).tolist()
+        rows = ((*named(row), int(report.scan.faces[row])) for row in odd)
+        _write(folder / "faces.csv", ("list", "path", "faces"), rows)
     _write(folder / "counts.csv", ("label", "value", *images.names), _label_counts(report))
 
 
@@ -78,14 +77,18 @@ def write_cleaned(report: AuditReport, cleaning: Cleaning, folder: Path) -> list
         rows = np.flatnonzero((images.part == number) & cleaning.kept).tolist()
         places = [images.place(row) for row in rows]
         labels = {key: cleaning.labels[key][rows] for key in source.labels if key in cleaning.labels}
-        strings = {key: [column[place] for place in places] for key, column in source.strings.items()}
+        strings = {key: [cleaning.subjects[row] for row in rows] for key in source.strings}
         path = folder / f"{name}.csv"
         write_image_list(path, ImageList(path, [source.name(place) for place in places], labels, strings))
         written.append((path, len(rows)))
+    reasons = cleaning.reasons | {
+        row: f"a copy of {images.path(kept)}, which stays in {images.list_name(kept)}"
+        for row, kept in cleaning.copy_of.items()
+    }
     _write(
         folder / "left_out.csv",
         ("list", "path", "reason"),
-        ((images.list_name(row), images.path(row), why) for row, why in sorted(cleaning.reasons.items())),
+        ((images.list_name(row), images.path(row), why) for row, why in sorted(reasons.items())),
     )
     return written
 

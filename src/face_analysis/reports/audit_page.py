@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,18 +61,14 @@ def audit_page(report: AuditReport) -> str:
 
 
 def _sections(report: AuditReport) -> Iterator[Section]:
-    torn = {one.group for one in report.contradictions}
-    attributes = {
-        group: [one.attribute for one in report.contradictions if one.group == group] for group in torn
-    }
+    torn: dict[int, list[str]] = defaultdict(list)
+    for one in report.contradictions:
+        torn[one.group].append(one.attribute)
     yield _section(
         report,
         "Contradicting labels",
         "Copies of one picture with different labels.",
-        [
-            (f"Group {number}: {', '.join(attributes[number])}", _rows(report, number))
-            for number in sorted(torn)
-        ],
+        [(f"Group {number}: {', '.join(names)}", _rows(report, number)) for number, names in torn.items()],
     )
     for kind, about in (
         ("picture", "Copies of one picture in several lists."),
