@@ -10,12 +10,13 @@ from face_analysis.models.weights import load_model
 from tests.cli.conftest import Run
 
 
+@pytest.mark.parametrize("mirror", [False, True])
 def test_the_calibrated_model_keeps_its_weights_and_predicts_with_intervals(
-    run: Run, models: dict[str, Path], patterns: Path, tmp_path: Path
+    run: Run, models: dict[str, Path], patterns: Path, tmp_path: Path, mirror: bool
 ) -> None:
     status, out, _ = run(
         f"calibrate -m {models['joint']} -s {patterns.parent} -i {patterns} -d {tmp_path / 'new'} "
-        "--name better"
+        f"--name better {'--mirror' * mirror}"
     )
     assert status == 0
     made = tmp_path / "new" / "model.safetensors"
@@ -24,6 +25,7 @@ def test_the_calibrated_model_keeps_its_weights_and_predicts_with_intervals(
     before, after = load_model(models["joint"]), load_model(made)
     assert after.card.sha256 == before.card.sha256
     assert (after.card.name, after.card.training_data) == ("better", before.card.training_data)
+    assert (after.card.mirrored, before.card.mirrored) == (mirror, False)
     assert {"race", "gender", "age", "data"} == after.card.calibration.keys()
     assert after.card.calibration["age"]["coverage"] == 0.9
     assert after.card.metrics["age_interval"]["coverage"]["count"] == 30

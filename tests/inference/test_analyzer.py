@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -43,6 +44,21 @@ def test_faces_have_the_estimates_of_a_plain_forward_pass_of_their_chip(model: P
         assert face.race.label == face.race.labels[int(face.race.probabilities.argmax())]
     first, second = (face.detection.box[0] for face in faces if face.detection)
     assert first < 512 < second
+
+
+def test_a_model_that_wants_it_averages_over_the_mirrored_chip(
+    model: Path, photos: Path, tmp_path: Path
+) -> None:
+    loaded = load_model(model)
+    save_model(tmp_path / "mirrored.safetensors", loaded.network, replace(loaded.card, mirrored=True))
+    photo = decode((photos / "hopper.jpg").read_bytes(), "hopper")
+    (face,) = FaceAnalyzer(tmp_path / "mirrored.safetensors").analyze(photo)
+    assert face.detection is not None
+    assert face.gender is not None
+    chip = torch.from_numpy(align_chip(photo, face.detection.landmarks)).permute(2, 0, 1)[None] / 127.5 - 1
+    with torch.inference_mode():
+        logits = sum(loaded.network(image)["gender"][0] for image in (chip, chip.flip(3))) / 2
+    np.testing.assert_allclose(face.gender.probabilities, F.softmax(logits, 0), atol=0.01)
 
 
 def test_a_file_an_array_and_many_at_once_agree(model: Path, photos: Path) -> None:

@@ -23,6 +23,9 @@ class CalibrateOptions:
     align: Annotated[
         bool, Opt("the images are photos: find the face nearest the middle of each, and align it")
     ] = False
+    mirror: Annotated[
+        bool, Opt("let the model average over each chip and its mirror image, which takes twice the time")
+    ] = False
     name: Annotated[str | None, Opt("of the model, in the new card (default: as in the old)")] = None
     training_data: Annotated[str | None, Opt("what the card says of it (default: as in the old)")] = None
     batch_size: Annotated[int, Opt("images a forward pass", "-b")] = 96
@@ -44,6 +47,7 @@ def main(arguments: Sequence[str]) -> int:
 
     keep_freed_memory()
     model = load_model(options.model)
+    model = replace(model, card=replace(model.card, mirrored=model.card.mirrored or options.mirror))
     source = open_source(options.source, options.image_list)
     cutter = face_cutter("centre", whole=True) if options.align else FaceCutter()
     done = calibrate(model, source, cutter, options.batch_size, options.workers)

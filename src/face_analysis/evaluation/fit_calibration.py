@@ -23,7 +23,7 @@ from face_analysis.evaluation.conformal import (
 from face_analysis.losses.ordinal import age_ranks, expected_age
 
 COVERAGE = 0.9
-AGE_TEMPERATURES = np.geomspace(0.2, 2, 47)
+AGE_TEMPERATURES = np.geomspace(0.05, 2, 75)
 Labels = Mapping[Attribute, NDArray[np.int64]]
 Logits = Mapping[Attribute, Tensor]
 

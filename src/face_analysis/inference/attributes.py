@@ -33,10 +33,14 @@ class Estimates(NamedTuple):
 
 @dataclass(frozen=True)
 class PredictionModel:
-    """A network and its calibration; an empty one leaves probabilities as the network gives them."""
+    """A network and its calibration; an empty one leaves probabilities as the network gives them.
+
+    With `mirrored` its logits are averaged over a chip and its mirror image.
+    """
 
     network: AttributeNetwork
     calibration: Calibration
+    mirrored: bool = False
 
 
 class AttributePredictor:
@@ -49,11 +53,14 @@ class AttributePredictor:
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.attributes = tuple(name for name in ATTRIBUTES if name in models)
         self._calibration = {name: models[name].calibration.get(name, {}) for name in self.attributes}
-        networks = {id(models[name].network): models[name].network for name in self.attributes}
-        ready = {key: for_inference(network, self.device) for key, network in networks.items()}
-        self._jobs: list[tuple[nn.Module, list[Attribute]]] = [
-            (module, [name for name in self.attributes if id(models[name].network) == key])
-            for key, module in ready.items()
+        distinct = {id(models[name].network): models[name] for name in self.attributes}
+        self._jobs: list[tuple[nn.Module, bool, list[Attribute]]] = [
+            (
+                for_inference(model.network, self.device),
+                model.mirrored,
+                [name for name in self.attributes if models[name].network is model.network],
+            )
+            for model in distinct.values()
         ]
 
     @property
@@ -72,8 +79,11 @@ class AttributePredictor:
         """Raw float32 logits (N, outputs) on the CPU of RGB uint8 chips, at least one, (112, 112, 3) each."""
         images = normalise(torch.from_numpy(np.stack(chips)).permute(0, 3, 1, 2).to(self.device))
         logits: dict[Attribute, Tensor] = {}
-        for network, attributes in self._jobs:
+        for network, mirrored, attributes in self._jobs:
             output = network(images)
+            if mirrored:
+                turned = network(images.flip(3))
+                output = {name: (output[name] + turned[name]) / 2 for name in attributes}
             logits |= {name: output[name].cpu() for name in attributes}
         return logits
 

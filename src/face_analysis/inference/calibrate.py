@@ -46,7 +46,7 @@ def calibrate(
     The cutter has to give one chip a photo. Raises EmptyDataError for too few labels.
     """
     names = model.network.attributes
-    plain = AttributePredictor(dict.fromkeys(names, PredictionModel(model.network, {})))
+    plain = AttributePredictor(dict.fromkeys(names, PredictionModel(model.network, {}, model.card.mirrored)))
     cuts = cut_ahead(inputs(source), cutter, batch_size, workers)
     logits, rows, failures = _logits(plain, cuts, batch_size)
     labels = {name: source.labels[name][rows] for name in names if name in source.labels}
@@ -54,7 +54,9 @@ def calibrate(
     data = f"a random half of {len(rows)} images of {source.origin.name}; measured on the other half"
     calibration = {**fit.calibration, "data": data}
 
-    ready = AttributePredictor(dict.fromkeys(names, PredictionModel(model.network, calibration)))
+    ready = AttributePredictor(
+        dict.fromkeys(names, PredictionModel(model.network, calibration, model.card.mirrored))
+    )
     faces = [Face("", None, *given) for given in ready.estimates(logits)]
     predicted = PredictedArrays.of(faces, names)
     report = evaluate(

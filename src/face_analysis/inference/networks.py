@@ -47,4 +47,4 @@ def open_models(
 
 def _load(path: Path, *tasks: Attribute) -> PredictionModel:
     model = load_model(path, tasks)
-    return PredictionModel(model.network, model.card.calibration)
+    return PredictionModel(model.network, model.card.calibration, model.card.mirrored)

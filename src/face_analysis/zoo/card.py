@@ -30,6 +30,7 @@ class BackboneConfig:
 class ModelCard:
     """Travels inside the weights file; see docs/formats.md for every field.
 
+    With `mirrored` what the network says of a chip and of its mirror image is averaged, as logits.
     `calibration` holds each attribute's `temperature`, for age the conformal `quantile` and its `coverage`
     too, and says on what `data` they were fitted. `metrics` maps attribute -> measure -> {value, low, high,
     count}; `sha256` is over the tensors, sorted by name, and is filled in when the weights are saved.
@@ -49,6 +50,7 @@ class ModelCard:
         "decisions about a person, identification, surveillance, "
         "or stating anybody's race, gender or age as a fact"
     )
+    mirrored: bool = False
     calibration: dict[str, Any] = field(default_factory=dict)
     metrics: dict[str, Any] = field(default_factory=dict)
     sha256: str = ""
