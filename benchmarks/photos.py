@@ -25,7 +25,7 @@ from face_analysis.zoo.find import find
 
 
 def plain_loop(count: int) -> Callable[[], None]:
-    """Read, find, align, predict, one photo after the other, in float32."""
+    """Read, find, align, predict the chip and its mirror image, one photo after the other, in float32."""
     detect, network = _plain_detector(), open_models("attributes")["age"].network.eval()
     paths = portrait_photos(count)
 
@@ -38,7 +38,8 @@ def plain_loop(count: int) -> Callable[[], None]:
             matrix = cv2.estimateAffinePartial2D(face[4:14].reshape(5, 2), TEMPLATE)[0]
             assert matrix is not None
             chip = cv2.cvtColor(cv2.warpAffine(image, matrix, (CHIP_SIZE, CHIP_SIZE)), cv2.COLOR_BGR2RGB)
-            network(torch.from_numpy(chip).permute(2, 0, 1)[None].float() / 127.5 - 1)
+            pixels = torch.from_numpy(chip).permute(2, 0, 1)[None].float() / 127.5 - 1
+            network(torch.cat([pixels, pixels.flip(3)]))
 
     return run
 

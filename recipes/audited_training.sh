@@ -15,7 +15,7 @@ for seed in 0 1 2; do
     kind="$([[ $list == *cleaned* ]] && echo audited || echo original)"
     face-analysis train -a race gender age -ts "$output/chips_train" -t "$list" \
       -vs "$output/chips_val" -v "$output/chips_val/chips.csv" -o "$output/${kind}_$seed" \
-      --depth 18 --width 0.125 -e 5 -b 128 -lr 0.1 --lr_cosine --head_lr 10 --class_weight_power 0 \
+      --depth 18 --width 0.125 -e 3 -b 128 -lr 0.1 --lr_cosine --head_lr 10 --class_weight_power 0 \
       --jitter 0.5 --validations 1 -w 1 --seed $seed
   done
 done

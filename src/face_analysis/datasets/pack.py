@@ -25,7 +25,7 @@ from face_analysis.images.decode import check, decode
 from face_analysis.parallel import in_order_by_processes
 from face_analysis.types import ImageFailure
 
-CHUNK = 16
+CHUNK = 32
 """Images a thread takes at once: handing over each alone would cost as much as reading it."""
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
@@ -88,9 +89,11 @@ class FolderSource:
 
     def read(self, index: int) -> bytes:
         """The file's bytes; raises UnreadableImageError where it is missing or may not be read."""
-        path = Path(self.name(index)) if self.root is None else self.root / self.name(index)
+        # Packing reads some ten thousand small files a second, of which pathlib would take a tenth.
+        path = os.path.join(self.root or "", self.name(index))  # noqa: PTH118
         try:
-            return path.read_bytes()
+            with open(path, "rb", buffering=0) as file:  # noqa: PTH123
+                return file.read()
         except (OSError, ValueError) as error:
             reason = error.strerror if isinstance(error, OSError) else error
             raise UnreadableImageError(f"{path}: {reason}; correct the list or its folder") from error

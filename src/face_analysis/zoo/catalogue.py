@@ -8,7 +8,7 @@ from pathlib import Path
 
 from face_analysis.errors import MissingFileError
 
-ATTRIBUTES_SHA256 = "a0301b6444b596b2d6df3e198d59764891ff0980f3386caa7750f7eb08ebefeb"
+ATTRIBUTES_SHA256 = "6e430c750e82090ec66cd156f5c4b9fd7a81608a010886e2da9d6e9a53cafafb"
 """Of `zoo/weights/attributes.safetensors`, which `recipes/attributes.sh` makes."""
 OPENCV_ZOO = "https://media.githubusercontent.com/media/opencv/opencv_zoo/main/models"
 ABSENT = "not there"
