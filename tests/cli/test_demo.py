@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import csv
 from pathlib import Path
 
 import cv2
@@ -16,8 +17,10 @@ def test_the_demo_runs_twice_in_one_folder_and_says_where_its_pictures_lie(run: 
     assert len(pictures) == 2 + 7
     assert len([line for line in out.splitlines() if "face at" in line]) == 2
     assert all(cv2.imread(str(picture)) is not None for picture in pictures)
+    with (tmp_path / "demo" / "people" / "portraits_predictions.csv").open(newline="") as file:
+        assert [row["path"] for row in csv.DictReader(file)] == ["astronaut.png", "grace_hopper.jpg"]
     commands = [line.split()[2] for line in out.splitlines() if line.startswith("$")]
-    assert commands == ["predict", "pack", "pack", "train", "predict", "evaluate"]
+    assert commands == ["predict", "predict", "pack", "pack", "train", "predict", "evaluate"]
 
 
 def test_a_folder_with_something_else_in_it_is_left_alone(run: Run, tmp_path: Path) -> None:

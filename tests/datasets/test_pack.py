@@ -284,10 +284,11 @@ def test_aligned_photos_become_the_chips_of_their_middle_faces(
 KILLED = """
 import random, os, sys, threading, time
 from pathlib import Path
+import face_analysis.datasets.lmdb_unfinished as lmdb_unfinished
 import face_analysis.datasets.lmdb_writer as lmdb_writer
 from face_analysis.datasets.pack import PackSettings, pack
 from face_analysis.datasets.sources import open_source
-lmdb_writer.BATCH_RECORDS, lmdb_writer.FIRST_MAP_SIZE = 16, 65536
+lmdb_writer.BATCH_RECORDS, lmdb_unfinished.FIRST_MAP_SIZE = 16, 65536
 print("ready", flush=True)
 pack(open_source(Path(sys.argv[1]), Path(sys.argv[2])), Path(sys.argv[3]), "race", PackSettings(resume=True))
 """

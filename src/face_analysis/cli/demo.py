@@ -41,6 +41,7 @@ def main(arguments: Sequence[str]) -> int:
     folder = _fresh(options.output)
     _copy_portraits(folder / "portraits")
     _run(f"predict {folder}/portraits --annotate {folder}/annotated")
+    _run(f"predict -s {folder}/portraits -d {folder}/people")
 
     print(f"\n{options.images} patterns to train on and {options.images // 4} to judge by, in {folder}")
     sets = {

@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
-import shutil
 from array import array
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Any
 
-import lmdb
 import numpy as np
 
 from face_analysis.datasets import lmdb_format as fmt
-from face_analysis.errors import EmptyDataError, UsageError, WriteError
+from face_analysis.datasets.lmdb_unfinished import UnfinishedLmdb
+from face_analysis.errors import EmptyDataError, UsageError
 
 BATCH_RECORDS = 2048
 BATCH_BYTES = 32 * 2**20
-FIRST_MAP_SIZE = 64 * 2**20
 
 
 class LmdbWriter:
@@ -51,35 +45,23 @@ class LmdbWriter:
         self._batch: list[tuple[bytes, bytes]] = []
         self._batch_bytes = 0
         self._hash = fmt.RecordHash()
-        self._unfinished = path.with_name(f".{path.name}.unfinished")
-        self._map_size = FIRST_MAP_SIZE
-        self._env: lmdb.Environment | None = None
-        self._lock = -1
+        self._file = UnfinishedLmdb(path)
 
     def __enter__(self) -> LmdbWriter:
-        try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._lock = _locked(self._unfinished)
-            if self._resume:
-                self._take_up()
-            if not self.done:
-                os.truncate(self._unfinished, 0)
-                self._open()
-        except (OSError, lmdb.Error) as error:
-            self._close()
-            raise WriteError(self.path, error if isinstance(error, OSError) else str(error)) from error
-        except UsageError:
-            self._close()
-            raise
+        state = self._file.open(resume=self._resume)
+        if state and state["identity"] != self._identity:
+            self._file.close(keep=True)
+            raise UsageError(
+                f"{self.path}: the pack to resume was begun with other images, labels or options; give the "
+                "same, or start anew without --resume"
+            )
+        if state:
+            self.done, self.failed = state["done"], dict(state["failed"])
         return self
 
     def recall(self, name: str, labels: Mapping[str, int]) -> None:
         """Take in a record that an earlier run wrote: for each of its inputs in order but the failed ones."""
-        assert self._env is not None
-        with self._env.begin() as transaction:
-            record = transaction.get(self._note(name, labels))
-        assert record is not None
-        self._hash.update(record)
+        self._hash.update(self._file.get(self._note(name, labels)))
 
     def add(self, name: str, image: bytes, labels: Mapping[str, int], mask: bytes | None = None) -> None:
         """Append a record: encoded image, a label for each column (-1 unknown), encoded mask if any."""
@@ -91,7 +73,9 @@ class LmdbWriter:
         self._batch_bytes += len(record)
         self.done += 1
         if len(self._batch) >= BATCH_RECORDS or self._batch_bytes >= BATCH_BYTES:
-            self._flush()
+            state = {"identity": self._identity, "done": self.done, "failed": list(self.failed.items())}
+            self._file.put(self._batch, state)
+            self._batch, self._batch_bytes = [], 0
 
     def fail(self, reason: str) -> None:
         """Note that the next input gives no record."""
@@ -101,17 +85,11 @@ class LmdbWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        kept = False
         try:
             if error is None:
                 self._finish()
-            elif self._env is not None and not isinstance(error, Exception):
-                kept = self._env.info()["last_txnid"] > 0
         finally:
-            self._close()
-            if not kept:
-                with suppress(OSError):
-                    self._unfinished.unlink(missing_ok=True)
+            self._file.close(keep=error is not None and not isinstance(error, Exception))
 
     def _note(self, name: str, labels: Mapping[str, int]) -> bytes:
         """Keep a record's name and labels; its key."""
@@ -119,42 +97,6 @@ class LmdbWriter:
             values.append(labels[column])
         self._paths.append(name)
         return fmt.record_key(len(self._paths) - 1)
-
-    def _open(self) -> None:
-        # The lock on the file keeps other writers away; one sync at the end is enough.
-        self._env = lmdb.open(
-            os.fspath(self._unfinished), subdir=False, lock=False, sync=False, map_size=self._map_size
-        )
-
-    def _take_up(self) -> None:
-        if self._unfinished.stat().st_size == 0:
-            return
-        self._open()
-        assert self._env is not None
-        with self._env.begin() as transaction:
-            packed = transaction.get(fmt.PROGRESS)
-        state: dict[str, Any] = fmt.decode_value(packed) if packed else {}
-        self._env.close()
-        if not state:
-            return
-        if state["identity"] != self._identity:
-            raise UsageError(
-                f"{self.path}: the pack to resume was begun with other images, labels or options; give the "
-                "same, or start anew without --resume"
-            )
-        self.done, self.failed = state["done"], dict(state["failed"])
-        self._map_size = state["map_size"]  # part of the file's first pages
-        self._open()
-
-    def _progress(self) -> bytes:
-        return fmt.encode(
-            {
-                "identity": self._identity,
-                "done": self.done,
-                "failed": list(self.failed.items()),
-                "map_size": self._map_size,
-            }
-        )
 
     def _finish(self) -> None:
         if not self._paths:
@@ -173,78 +115,5 @@ class LmdbWriter:
         extra[fmt.LENGTH] = fmt.encode(count)
         extra[fmt.KEYS] = fmt.encode([fmt.record_key(row) for row in range(count)])
         extra[fmt.CLASS_COUNT] = fmt.encode(largest if self._attribute == "age" else largest + 1)
-        self._batch.extend(extra.items())
-        self._flush(last=True)
-        self._publish()
-
-    def _flush(self, *, last: bool = False) -> None:
-        """Write the batch in one transaction, growing the map until it fits."""
-        assert self._env is not None
-        try:
-            while True:
-                try:
-                    with self._env.begin(write=True) as transaction:
-                        for key, value in self._batch:
-                            transaction.put(key, value)
-                        if last:
-                            transaction.delete(fmt.PROGRESS)
-                        else:
-                            transaction.put(fmt.PROGRESS, self._progress())
-                    break
-                except lmdb.MapFullError:
-                    self._map_size *= 2
-                    self._env.set_mapsize(self._map_size)
-            # LMDB fills pages up with what its buffers held before; those of a new environment hold nothing,
-            # so that the bytes depend on the transactions alone.
-            self._env.close()
-            self._open()
-        except lmdb.Error as error:
-            raise self._failure(error) from error
-        self._batch.clear()
-        self._batch_bytes = 0
-
-    def _publish(self) -> None:
-        assert self._env is not None
-        try:
-            self._env.sync(True)
-            self._env.close()
-            _fsync(self._unfinished)
-            self._unfinished.replace(self.path)
-            _fsync(self.path.parent)
-        except OSError as error:
-            raise WriteError(self.path, error) from error
-        except lmdb.Error as error:
-            raise self._failure(error) from error
-
-    def _close(self) -> None:
-        if self._env is not None:
-            self._env.close()
-            self._env = None
-        if self._lock >= 0:
-            os.close(self._lock)
-            self._lock = -1
-
-    def _failure(self, error: lmdb.Error) -> WriteError:
-        # A write cut short by a full disk reaches LMDB as a plain input/output error.
-        free = shutil.disk_usage(self._unfinished.parent).free
-        full = free < max(self._batch_bytes, 2**20)
-        return WriteError(self.path, f"no space left, {free} bytes free ({error})" if full else str(error))
-
-
-def _locked(path: Path) -> int:
-    """A descriptor of the file, made if absent, that no other process holds. Raises OSError."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(descriptor)
-        raise OSError(0, "another process is writing it") from None
-    return descriptor
-
-
-def _fsync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        self._file.put([*self._batch, *extra.items()], None)
+        self._file.publish()
