@@ -9,6 +9,7 @@ from typing import BinaryIO
 
 import numpy as np
 
+from face_analysis.datasets.npy_header import npy_header
 from face_analysis.datasets.pair_sets import IMAGE_COLUMNS, IMAGES, PAIR_COLUMNS, PAIRS, PIXELS, SHAPE
 from face_analysis.datasets.pairs import Pairs
 from face_analysis.files import whole_file
@@ -41,20 +42,14 @@ def write_pair_set(
 def _write_images(file: BinaryIO, images: Iterable[tuple[Image, bool] | None]) -> list[bool | None]:
     """The `.npy` file, and `found` of each image, None where it is left out."""
     found: list[bool | None] = []
-    _write_header(file, 0)
+    file.write(npy_header("|u1", (0, *SHAPE)))
     for image in images:
         found.append(None if image is None else image[1])
         if image is not None:
             file.write(image[0].tobytes())
     file.seek(0)
-    _write_header(file, len(found) - found.count(None))
+    file.write(npy_header("|u1", (len(found) - found.count(None), *SHAPE)))
     return found
-
-
-def _write_header(file: BinaryIO, count: int) -> None:
-    """NumPy pads the header so that it keeps its length when the count grows."""
-    header = {"descr": "|u1", "fortran_order": False, "shape": (count, *SHAPE)}
-    np.lib.format.write_array_header_1_0(file, header)
 
 
 def _write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -12,12 +10,10 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from face_analysis.datasets.npy_header import npy_header
 from face_analysis.errors import WriteError
-from face_analysis.files import whole_file
+from face_analysis.files import write_csv
 from face_analysis.matching.feature_set import EMBEDDINGS, INDEX, ROW
-
-HEADER = 128
-"""Bytes of the header of an .npy file; room for any number of rows."""
 
 
 class EmbeddingFile:
@@ -34,7 +30,7 @@ class EmbeddingFile:
         self._unfinished = folder / f".{EMBEDDINGS}.unfinished"
         try:
             self._file: BinaryIO = self._unfinished.open("r+b" if rows else "w+b")
-            self._file.truncate(HEADER + rows * size * 4)
+            self._file.truncate(len(npy_header("<f4", (rows, size))) + rows * size * 4)
             self._file.seek(0, os.SEEK_END)
         except OSError as error:
             raise WriteError(self.path, error) from error
@@ -52,7 +48,7 @@ class EmbeddingFile:
         """Write the header, sync, and give the file its name."""
         try:
             self._file.seek(0)
-            self._file.write(_header(self.rows, self.size))
+            self._file.write(npy_header("<f4", (self.rows, self.size)))
             self._file.flush()
             os.fsync(self._file.fileno())
             self._file.close()
@@ -63,23 +59,5 @@ class EmbeddingFile:
 
 def write_index(folder: Path, columns: list[str], records: Iterable[Mapping[str, Any]]) -> None:
     """Write `index.csv` whole: the row's number, then these columns; None becomes an empty cell."""
-    path = folder / INDEX
-    with (
-        whole_file(path) as partial,
-        partial.open("w", encoding="utf-8", newline="", errors="surrogateescape") as file,
-    ):
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow([ROW, *columns])
-        for row, record in enumerate(records):
-            writer.writerow([row, *(record[name] for name in columns)])
-
-
-def _header(rows: int, size: int) -> bytes:
-    content = io.BytesIO()
-    described = {"descr": "<f4", "fortran_order": False, "shape": (rows, size)}
-    np.lib.format.write_array_header_1_0(content, described)
-    header = content.getvalue()
-    assert len(header) <= HEADER
-    # Where it is shorter, its text is filled up with spaces before the line's end, as the format has it.
-    body = header[10:-1].ljust(HEADER - 11) + b"\n"
-    return header[:8] + len(body).to_bytes(2, "little") + body
+    rows = ([row, *(record[name] for name in columns)] for row, record in enumerate(records))
+    write_csv(folder / INDEX, [ROW, *columns], rows)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ from face_analysis.audit.labels import Cleaning
 from face_analysis.audit.report import AuditReport
 from face_analysis.datasets.list_writer import write_image_list
 from face_analysis.datasets.lists import ImageList
-from face_analysis.files import whole_file
+from face_analysis.files import write_csv
 
 
 def write_tables(report: AuditReport, folder: Path) -> None:
@@ -23,12 +22,12 @@ def write_tables(report: AuditReport, folder: Path) -> None:
     def named(row: int) -> tuple[str, str]:
         return images.list_name(row), images.path(row)
 
-    _write(
+    write_csv(
         folder / "unreadable.csv",
         ("list", "path", "reason"),
         ((*named(row), reason) for row, reason in sorted(report.scan.reasons.items())),
     )
-    _write(
+    write_csv(
         folder / "copies.csv",
         ("group", "list", "path", "kind", "similarity"),
         (
@@ -37,14 +36,14 @@ def write_tables(report: AuditReport, folder: Path) -> None:
             for copy in group
         ),
     )
-    _write(
+    write_csv(
         folder / "groups.csv",
         ("group", "path"),
         sorted(
             {(number, images.path(copy.row)) for number, group in enumerate(report.groups) for copy in group}
         ),
     )
-    _write(
+    write_csv(
         folder / "contradictions.csv",
         ("group", "attribute", "list", "path", "value"),
         (
@@ -53,7 +52,7 @@ def write_tables(report: AuditReport, folder: Path) -> None:
             for row, value in one.values
         ),
     )
-    _write(
+    write_csv(
         folder / "leaks.csv",
         ("kind", "what", "list", "path"),
         ((leak.kind, leak.what, *named(row)) for leak in report.leaks for row in leak.rows),
@@ -62,8 +61,8 @@ def write_tables(report: AuditReport, folder: Path) -> None:
     if report.scan.faces_counted:
         odd = np.flatnonzero((report.scan.faces == 0) | (report.scan.faces > 1)).tolist()
         rows = ((*named(row), int(report.scan.faces[row])) for row in odd)
-        _write(folder / "faces.csv", ("list", "path", "faces"), rows)
-    _write(folder / "counts.csv", ("label", "value", *images.names), _label_counts(report))
+        write_csv(folder / "faces.csv", ("list", "path", "faces"), rows)
+    write_csv(folder / "counts.csv", ("label", "value", *images.names), _label_counts(report))
 
 
 def write_cleaned(report: AuditReport, cleaning: Cleaning, folder: Path) -> list[tuple[Path, int]]:
@@ -85,7 +84,7 @@ def write_cleaned(report: AuditReport, cleaning: Cleaning, folder: Path) -> list
         row: f"a copy of {images.path(kept)}, which stays in {images.list_name(kept)}"
         for row, kept in cleaning.copy_of.items()
     }
-    _write(
+    write_csv(
         folder / "left_out.csv",
         ("list", "path", "reason"),
         ((images.list_name(row), images.path(row), why) for row, why in sorted(reasons.items())),
@@ -100,13 +99,3 @@ def _label_counts(report: AuditReport) -> Iterable[tuple[str, int, Any]]:
         for value in np.unique(values).tolist() if name != "class" else ():
             counts = np.bincount(report.images.part[values == value], minlength=lists)
             yield (name, value, *counts.tolist())
-
-
-def _write(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    with (
-        whole_file(path) as partial,
-        partial.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file,
-    ):
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(header)
-        writer.writerows(rows)

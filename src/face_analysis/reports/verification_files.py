@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Sequence
 from itertools import cycle
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from face_analysis.evaluation.error_rates import OperatingPoint
 from face_analysis.evaluation.verification import VerificationReport
-from face_analysis.files import whole_file, write_text
+from face_analysis.files import whole_file, write_csv, write_text
 from face_analysis.reports.figure_style import COLOURS, figure_style
 from face_analysis.reports.markdown import section
 
@@ -94,10 +93,9 @@ def _tar(point: OperatingPoint) -> str:
 
 
 def _write_curves(reports: Sequence[VerificationReport], path: Path) -> None:
-    with whole_file(path) as partial, partial.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["set", "threshold", "fmr", "fnmr"])
-        for report in reports:
-            curve = report.curve
-            for row in zip(curve.thresholds, curve.fmr, curve.fnmr, strict=True):
-                writer.writerow([report.name, *(f"{value:.6f}" for value in row)])
+    rows = (
+        (report.name, *(f"{value:.6f}" for value in row))
+        for report in reports
+        for row in zip(report.curve.thresholds, report.curve.fmr, report.curve.fnmr, strict=True)
+    )
+    write_csv(path, ("set", "threshold", "fmr", "fnmr"), rows)
