@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -11,7 +10,7 @@ import cv2
 
 from face_analysis.datasets.lists import CSV_LABELS
 from face_analysis.datasets.sources import ImageSource, names_sha256
-from face_analysis.files import FailureLog, whole_file
+from face_analysis.files import FailureLog, whole_file, write_csv
 from face_analysis.images.chips import Chip, FaceCutter
 from face_analysis.inference.pipeline import BLOCK, Cut, cut_ahead, inputs
 from face_analysis.journal import Journal
@@ -62,7 +61,8 @@ def align_source(
             if (row + 1) % BLOCK == 0 or row + 1 == len(source):
                 journal.mark(row + 1)
             yield cut
-        _write_index(run.dest / INDEX, ["path", *columns], journal)
+        header = ("path", *columns)
+        write_csv(run.dest / INDEX, header, ([one[name] for name in header] for one in journal.records()))
         journal.remove()
 
 
@@ -79,10 +79,3 @@ def _write_chip(path: Path, chip: Chip, quality: int) -> None:
     encoded = cv2.imencode(path.suffix, cv2.cvtColor(chip.pixels, cv2.COLOR_RGB2BGR), settings)[1]
     with whole_file(path) as partial:
         partial.write_bytes(encoded.tobytes())
-
-
-def _write_index(path: Path, columns: list[str], journal: Journal) -> None:
-    with whole_file(path) as partial, partial.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, columns, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(journal.records())
