@@ -20,8 +20,9 @@ from face_analysis.images.chips import face_cutter
 from face_analysis.images.decode import decode, fit
 from face_analysis.matching.feature_set import open_feature_set
 from face_analysis.models.iresnet import IResNet
+from face_analysis.models.weights import load_recognition
 from face_analysis.zoo.find import find
-from tests.cli.conftest import Run
+from tests.cli.conftest import Run, chips_of, fit_batch_norms
 from tests.cli.killed_runs import killed_when, many_photos, tree
 
 ROOT = Path(__file__).parents[2]
@@ -101,24 +102,37 @@ def test_an_extract_that_was_killed_ends_as_one_that_was_not(run: Run, photos: P
 def test_the_original_command_writes_a_file_an_image_with_the_exact_embedding(
     patterns: Path, tmp_path: Path
 ) -> None:
+    names = read_image_list(patterns).images[:4]
+    images = chips_of(patterns, 4)
     torch.manual_seed(0)
-    network = IResNet(50, "ir").eval()
+    network = IResNet(50, "ir", dropout=0)
+    fit_batch_norms(network, images)
+    with torch.inference_mode():
+        expected = network(images).numpy()
     model = tmp_path / "model_2020-01-02_accuracy:0.9_step:8.pth"
     torch.save({f"module.{name}": tensor for name, tensor in network.state_dict().items()}, model)
-    names = read_image_list(patterns).images[:3]
     image_list = tmp_path / "list.txt"
     image_list.write_text("\n".join(names) + "\n")
     words = f"-s {patterns.parent} -i {image_list} -d {tmp_path}/features -m {model} -b 250 -n ir"
     command = [sys.executable, str(ROOT / "feature_extraction.py"), *words.split()]
     assert subprocess.run(command, capture_output=True, timeout=120, check=False).returncode == 0
-    for name in names:
-        chip = fit(decode((patterns.parent / name).read_bytes(), name))
-        with torch.inference_mode():
-            images = torch.from_numpy(chip).permute(2, 0, 1)[None].float() / 127.5 - 1
-            expected = network(images)[0].numpy()
+    assert np.triu(expected @ expected.T, 1).max() < 0.5, "the embeddings must not fall together"
+    for name, embedding in zip(names, expected, strict=True):
         found = np.load(tmp_path / "features" / "patterns" / f"{Path(name).stem}.npy")
         assert found.shape == (512,)
-        assert found @ expected >= 0.999  # bfloat16 where that is fast, of a network of random weights
+        assert found @ embedding >= 0.9999
+
+
+def test_a_model_of_recognition_embeds_as_its_network_does(
+    run: Run, patterns: Path, recognition_model: Path, tmp_path: Path
+) -> None:
+    words = f"extract -s {patterns.parent} -i {patterns} -d {tmp_path}/set --aligned -b 25"
+    assert run(f"{words} -m {recognition_model}")[0] == 0
+    with torch.inference_mode():
+        expected = load_recognition(recognition_model).network(chips_of(patterns, 60)).numpy()
+    found = open_feature_set(tmp_path / "set").embeddings
+    assert np.triu(expected @ expected.T, 1).max() < 0.99, "the embeddings must not fall together"
+    assert (found * expected).sum(axis=1).min() >= 0.999  # bfloat16 where that is fast
 
 
 def means_of_channels(path: Path, batch: int | str) -> Path:
@@ -151,12 +165,15 @@ def test_an_onnx_file_gets_the_colours_and_numbers_it_is_said_to_take(
         np.testing.assert_allclose(found.embeddings[row], expected / np.linalg.norm(expected), atol=1e-5)
 
 
-def test_wrong_options_and_models_are_named(run: Run, photos: Path, tmp_path: Path) -> None:
+def test_wrong_options_and_models_are_named(
+    run: Run, photos: Path, models: dict[str, Path], tmp_path: Path
+) -> None:
     (tmp_path / "text.onnx").write_text("no network")
     for words, named in (
         ("-m nothing", "nothing"),
         (f"-m {tmp_path}/text.onnx", "text.onnx"),
         ("-m yunet", "yunet"),
+        (f"-m {models['joint']}", "give it to `predict`"),
         ("--format original --faces all", "--faces"),
         ("-b 0", "--batch_size"),
     ):

@@ -12,8 +12,10 @@ from safetensors.torch import load_file, save_file
 
 from face_analysis.errors import MissingFileError, ModelMismatchError, WriteError
 from face_analysis.models.attributes import AttributeNetwork
-from face_analysis.models.weights import load_model, save_model
-from face_analysis.zoo.card import BackboneConfig, ModelCard
+from face_analysis.models.backbone import build_backbone
+from face_analysis.models.layers import Backbone
+from face_analysis.models.weights import load_attributes, load_model, load_recognition, save_model
+from face_analysis.zoo.card import BackboneConfig, ModelCard, recognition_card
 
 SMALL = BackboneConfig("iresnet", 18, "ir_se", width=0.125, embedding_size=32)
 
@@ -45,7 +47,7 @@ def test_saved_network_comes_back_with_identical_outputs(tmp_path: Path, config:
     network.eval().to(memory_format=torch.channels_last)
     path = tmp_path / "model.safetensors"
     written = save_model(path, network, replace(card, backbone=config))
-    loaded = load_model(path, tasks=["age"])
+    loaded = load_attributes(path, tasks=["age"])
     state, before = loaded.network.state_dict(), network.state_dict()
     assert all(torch.equal(state[name], before[name]) for name in before)
     assert loaded.card == written == replace(card, backbone=config, sha256=written.sha256)
@@ -55,6 +57,63 @@ def test_saved_network_comes_back_with_identical_outputs(tmp_path: Path, config:
         for name, logits in plain(images).items():
             assert torch.equal(loaded.network(images)[name], logits)
     assert [file.name for file in tmp_path.iterdir()] == ["model.safetensors"]
+
+
+@pytest.fixture
+def recognition(tmp_path: Path) -> tuple[Path, Backbone]:
+    torch.manual_seed(0)
+    backbone = build_backbone(SMALL)
+    with torch.no_grad():
+        backbone(torch.randn(4, 3, 112, 112))
+    path = tmp_path / "faces.safetensors"
+    save_model(path, backbone, recognition_card("faces", SMALL, licence="MIT", metrics={"lfw": {"value": 1}}))
+    return path, backbone.eval()
+
+
+def test_saved_backbone_comes_back_with_identical_embeddings(recognition: tuple[Path, Backbone]) -> None:
+    path, backbone = recognition
+    loaded = load_recognition(path)
+    images = torch.randn(2, 3, 112, 112)
+    with torch.no_grad():
+        assert torch.equal(loaded.network(images), backbone(images))
+    assert not loaded.network.training
+    assert (loaded.card.tasks, loaded.card.labels) == (("recognition",), {})
+    assert (loaded.card.licence, loaded.card.metrics) == ("MIT", {"lfw": {"value": 1}})
+    assert "recognition" in loaded.card.intended_use
+    assert load_model(path).card == loaded.card
+
+
+def test_a_model_of_another_kind_is_refused_with_the_command_that_takes_it(
+    saved: Path, recognition: tuple[Path, Backbone]
+) -> None:
+    with pytest.raises(
+        ModelMismatchError, match="of recognition and predicts no attribute: give it to `extract`"
+    ):
+        load_attributes(recognition[0])
+    with pytest.raises(ModelMismatchError, match=r"predicts gender and age .* give it to `predict`"):
+        load_recognition(saved)
+
+
+@pytest.mark.parametrize("tasks", [("recognition", "race"), (), ("recognition", "recognition")])
+def test_a_card_of_recognition_and_more_is_refused(
+    recognition: tuple[Path, Backbone], tasks: tuple[str, ...]
+) -> None:
+    path, backbone = recognition
+    card = replace(load_model(path).card, tasks=tasks)
+    with pytest.raises(ModelMismatchError, match="race, gender, age"):
+        save_model(path.with_name("other.safetensors"), backbone, card)
+    save_file(load_file(path), path, {"card": card.to_json()})
+    with pytest.raises(ModelMismatchError, match="race, gender, age"):
+        load_model(path)
+
+
+@pytest.mark.parametrize("config", [replace(SMALL, mode="ir"), replace(SMALL, width=0.25)], ids=str)
+def test_backbone_of_another_card_is_not_saved(
+    tmp_path: Path, recognition: tuple[Path, Backbone], config: BackboneConfig
+) -> None:
+    with pytest.raises(ModelMismatchError, match="another network"):
+        save_model(tmp_path / "other.safetensors", recognition[1], recognition_card("other", config))
+    assert not (tmp_path / "other.safetensors").exists()
 
 
 def test_loaded_network_can_be_trained_on(saved: Path) -> None:
@@ -135,7 +194,7 @@ def test_card_of_another_network_is_refused(saved: Path, part: str, value: objec
 
 def test_wrong_task_is_refused_with_the_option_to_use(saved: Path) -> None:
     with pytest.raises(ModelMismatchError) as error:
-        load_model(saved, tasks=["race"])
+        load_attributes(saved, tasks=["race"])
     assert str(error.value) == (
         "race.safetensors predicts gender and age, not race: give it with --gender_model or --age_model"
     )

@@ -40,13 +40,13 @@ def main(arguments: Sequence[str]) -> int:
     from face_analysis.images.chips import FaceCutter, face_cutter
     from face_analysis.inference.calibrate import calibrate
     from face_analysis.memory import keep_freed_memory
-    from face_analysis.models.weights import load_model, save_model
+    from face_analysis.models.weights import load_attributes, save_model
     from face_analysis.reports.attribute_tables import overall_table
     from face_analysis.reports.calibration_files import calibration_table, write_calibration
     from face_analysis.reports.files import write_report
 
     keep_freed_memory()
-    model = load_model(options.model)
+    model = load_attributes(options.model)
     model = replace(model, card=replace(model.card, mirrored=model.card.mirrored or options.mirror))
     source = open_source(options.source, options.image_list)
     cutter = face_cutter("centre", whole=True) if options.align else FaceCutter()

@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 class EmbedderOptions:
     """Which model, and what it takes where its file does not say."""
 
-    model: Annotated[str, Opt("sface, an original model_*.pth, or an .onnx file", "-m")] = "sface"
+    model: Annotated[
+        str, Opt("sface, a .safetensors file of recognition, an original model_*.pth, or an .onnx file", "-m")
+    ] = "sface"
     batch_size: Annotated[int, Opt("faces a forward pass", "-b")] = 96
     net_mode: Annotated[Literal["ir", "ir_se"], Opt("of original .pth models", "-n")] = "ir_se"
     depth: Annotated[int, Opt("of original .pth models: 50, 100, 152", "-dp")] = 50

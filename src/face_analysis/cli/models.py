@@ -53,7 +53,8 @@ class ImportOptions:
     dest: Annotated[Path | None, Opt("for model_*.pth: the .safetensors file to write", "-d")] = None
     head: Annotated[Path | None, Opt("head_*.pth (default: beside the model)", "-hd")] = None
     attribute: Annotated[
-        Literal["race", "gender", "age"] | None, Opt("checked against the head's outputs", "-a")
+        Literal["race", "gender", "age", "recognition"] | None,
+        Opt("checked against the head; recognition needs none (default: as the head says)", "-a"),
     ] = None
     net_mode: Annotated[Literal["ir", "ir_se"], Opt("with or without SE", "-n")] = "ir_se"
     depth: Annotated[int, Opt("50, 100 or 152", "-dp")] = 50
@@ -101,7 +102,7 @@ def verify(arguments: Sequence[str]) -> int:
 
 
 def import_model(arguments: Sequence[str]) -> int:
-    """Write an original checkpoint pair as one file with its card, or copy a known model into the cache."""
+    """Write an original checkpoint as one file with its card, or copy a known model into the cache."""
     options = parse("models import", ImportOptions, arguments)
     if options.dest is None:
         if options.model.suffix == ".pth":
@@ -110,10 +111,10 @@ def import_model(arguments: Sequence[str]) -> int:
             )
         print(take_in(options.model))
         return 0
-    from face_analysis.models.original import read_original
+    from face_analysis.models.original import import_original
     from face_analysis.models.weights import save_model
 
-    network, card = read_original(
+    network, card = import_original(
         options.model, options.head, options.attribute, options.depth, options.net_mode
     )
     save_model(options.dest, network, card)

@@ -13,11 +13,13 @@ from torch import Tensor
 
 from face_analysis.datasets.attributes import Attribute
 from face_analysis.datasets.sources import ImageSource
+from face_analysis.errors import UsageError
 from face_analysis.evaluation.fit_calibration import CalibrationFit, fit_calibration
 from face_analysis.evaluation.groups import EvaluationReport, evaluate
 from face_analysis.images.chips import FaceCutter
 from face_analysis.inference.attributes import AttributePredictor, PredictedArrays, PredictionModel
 from face_analysis.inference.pipeline import Cut, cut_ahead, inputs
+from face_analysis.models.attributes import AGE_OUTPUTS, AttributeNetwork
 from face_analysis.models.weights import LoadedModel
 from face_analysis.types import Face, ImageFailure
 from face_analysis.zoo.card import ModelCard
@@ -39,13 +41,23 @@ class CalibratedModel:
 
 
 def calibrate(
-    model: LoadedModel, source: ImageSource, cutter: FaceCutter, batch_size: int = 96, workers: int = 2
+    model: LoadedModel[AttributeNetwork],
+    source: ImageSource,
+    cutter: FaceCutter,
+    batch_size: int = 96,
+    workers: int = 2,
 ) -> CalibratedModel:
     """Fit the calibration of a model on a random half of labelled photos, and measure it on the rest.
 
-    The cutter has to give one chip a photo. Raises EmptyDataError for too few labels.
+    The cutter has to give one chip a photo. Raises EmptyDataError for too few labels, UsageError for a model
+    whose age is one number.
     """
-    names = model.network.attributes
+    names, age_loss = model.network.attributes, model.network.age_loss
+    if "age" in names and AGE_OUTPUTS[age_loss] == 1:
+        raise UsageError(
+            f"{model.card.name}: age trained with --age_loss {age_loss} is one number, which does not tell "
+            "how sure it is; to calibrate, train with another loss"
+        )
     plain = AttributePredictor(dict.fromkeys(names, PredictionModel(model.network, {}, model.card.mirrored)))
     cuts = cut_ahead(inputs(source), cutter, batch_size, workers)
     logits, rows, failures = _logits(plain, cuts, batch_size)

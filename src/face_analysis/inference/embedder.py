@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 from face_analysis.errors import ModelMismatchError, UsageError
 from face_analysis.images.normalise import normalise
 from face_analysis.models.layers import Backbone
-from face_analysis.models.original import read_original_backbone
+from face_analysis.models.original_backbone import read_original_backbone
 from face_analysis.models.precision import for_inference
 from face_analysis.models.sface import load_sface
+from face_analysis.models.weights import load_recognition
 from face_analysis.zoo.catalogue import CATALOGUE
 from face_analysis.zoo.find import find
 
@@ -45,11 +46,11 @@ class Embedder(Protocol):
 
 
 class TorchEmbedder:
-    """A backbone in its fastest form, on a GPU where there is one."""
+    """A backbone in its fastest form, or the fastest `exact` one, on a GPU where there is one."""
 
-    def __init__(self, backbone: Backbone) -> None:
+    def __init__(self, backbone: Backbone, *, exact: bool = False) -> None:
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        self.network = for_inference(backbone, self.device)
+        self.network = for_inference(backbone, self.device, exact=exact)
         with torch.inference_mode():
             self.size = int(self.network(torch.zeros(1, 3, 112, 112, device=self.device)).shape[1])
 
@@ -124,16 +125,21 @@ def unit_rows(embeddings: Embeddings) -> Embeddings:
 
 
 def open_embedder(model: str | Path, given: ModelInput, depth: int = 50, mode: str = "ir_se") -> Embedder:
-    """The embedder of a name of the zoo, an original `model_*.pth` of this depth and mode, or an ONNX file.
+    """The embedder of a zoo's name, or of a file: `.safetensors` of recognition, original `.pth`, or ONNX.
 
-    Of an ONNX file that is not SFace's, `given` says what it takes. Raises UnknownModelError,
-    MissingFileError, UsageError for a file of another kind, and ModelMismatchError.
+    An original checkpoint, of this `depth` and `mode`, runs in float32: its features are matched with those
+    that the original system wrote. Of an ONNX file that is not SFace's, `given` says what it takes. Raises
+    UnknownModelError, MissingFileError, UsageError for a file of another kind, and ModelMismatchError.
     """
     path = find(model)
+    if path.suffix == ".safetensors":
+        return TorchEmbedder(load_recognition(path).network)
     if path.suffix == ".pth":
-        return TorchEmbedder(read_original_backbone(path, depth, mode))
+        return TorchEmbedder(read_original_backbone(path, depth, mode), exact=True)
     if not CATALOGUE["sface"].fault(path):
         return TorchEmbedder(load_sface(path))
     if path.suffix == ".onnx":
         return OnnxEmbedder(path, given)
-    raise UsageError(f"{path}: no model of embeddings; give sface, a model_*.pth or an .onnx file")
+    raise UsageError(
+        f"{path}: no model of embeddings; give sface, a .safetensors, a model_*.pth or an .onnx file"
+    )

@@ -9,7 +9,7 @@ from face_analysis.datasets.attributes import Attribute
 from face_analysis.errors import UsageError
 from face_analysis.inference.attributes import PredictionModel
 from face_analysis.models.original import read_original
-from face_analysis.models.weights import load_model
+from face_analysis.models.weights import load_attributes
 from face_analysis.zoo.find import find
 
 
@@ -46,5 +46,5 @@ def open_models(
 
 
 def _load(path: Path, *tasks: Attribute) -> PredictionModel:
-    model = load_model(path, tasks)
+    model = load_attributes(path, tasks)
     return PredictionModel(model.network, model.card.calibration, model.card.mirrored)

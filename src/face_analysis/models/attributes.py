@@ -6,38 +6,56 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
-from face_analysis.datasets.attributes import ATTRIBUTES, OUTPUTS, Attribute
+from face_analysis.datasets.attributes import ATTRIBUTES, MAX_AGE, OUTPUTS, Attribute
 from face_analysis.errors import UsageError
 from face_analysis.models.backbone import build_backbone
-from face_analysis.models.layers import draw_normal
-from face_analysis.zoo.card import BackboneConfig
+from face_analysis.models.layers import draw_normal, precise
+from face_analysis.zoo.card import AgeLossName, BackboneConfig
 
 HEAD_STD = 0.01
 """Spread of a fresh head's weights: on embeddings of length 1 the logits start near 0, the loss at chance."""
+AGE_OUTPUTS: dict[AgeLossName, int] = {
+    "ordinal": MAX_AGE,
+    "pairs": 2 * MAX_AGE,
+    "coral": MAX_AGE,
+    "corn": MAX_AGE,
+    "dex": MAX_AGE + 1,
+    "dldl": MAX_AGE + 1,
+    "mean_variance": MAX_AGE + 1,
+    "l1": 1,
+    "l2": 1,
+}
+"""Numbers that the head of age gives: one or two a task "older than k", one an age, or the age itself."""
 
 
 class AttributeNetwork(nn.Module):
     """(N, 3, 112, 112) in -1 to 1 -> raw float32 logits of each attribute.
 
-    Race (N, 5), gender (N, 2), age (N, 100): the binary tasks "older than k", k = 0 ... 99. `backbone` gives
-    the embeddings, `heads` holds a linear layer for each attribute. Raises UsageError for settings outside
-    their range.
+    Race (N, 5), gender (N, 2), age (N, outputs) as `age_loss` has it: by default (N, 100), the binary tasks
+    "older than k", k = 0 ... 99. `backbone` gives the embeddings, `heads` holds a linear layer for each
+    attribute. Raises UsageError for settings outside their range.
     """
 
-    def __init__(self, config: BackboneConfig, attributes: Sequence[Attribute]) -> None:
+    def __init__(
+        self, config: BackboneConfig, attributes: Sequence[Attribute], age_loss: AgeLossName = "ordinal"
+    ) -> None:
         super().__init__()
         unknown = [name for name in attributes if name not in ATTRIBUTES]
         if unknown or not attributes or len(set(attributes)) < len(attributes):
             raise UsageError(
                 f"attributes {list(attributes)}: give each of {', '.join(ATTRIBUTES)} once at most"
             )
+        if age_loss not in AGE_OUTPUTS:
+            raise UsageError(f"age loss {age_loss}: give one of {', '.join(AGE_OUTPUTS)}")
         self.config = config
+        self.age_loss = age_loss
         self.attributes: tuple[Attribute, ...] = tuple(attributes)
         self.backbone = build_backbone(config)
         self.heads = nn.ModuleDict(
-            {name: nn.Linear(config.embedding_size, OUTPUTS[name]) for name in self.attributes}
+            {name: _head(config.embedding_size, name, age_loss) for name in self.attributes}
         )
         for head in self.heads.values():
             assert isinstance(head, nn.Linear)
@@ -54,7 +72,30 @@ class AttributeNetwork(nn.Module):
         head = self.heads[name]
         assert isinstance(head, nn.Linear)
         logits: Tensor = head(embeddings.to(head.weight.dtype))
-        return logits.to(torch.float32)
+        return precise(logits)
+
+
+class SharedWeights(nn.Linear):
+    """(N, size) -> (N, outputs): one vector of weights for all outputs, and a bias for each.
+
+    Tasks "older than k" cannot contradict each other where each has a smaller bias than the one before, as
+    they have at the least loss: CORAL, Cao, Mirjalili, Raschka 2020 (arXiv 1901.07884), theorem 1.
+    """
+
+    def __init__(self, size: int, outputs: int) -> None:
+        super().__init__(size, 1)
+        self.bias = nn.Parameter(torch.zeros(outputs))
+
+    def forward(self, embeddings: Tensor) -> Tensor:
+        """The weighted sum, with each output's bias."""
+        return F.linear(embeddings, self.weight) + self.bias
+
+
+def _head(size: int, name: Attribute, age_loss: AgeLossName) -> nn.Linear:
+    if name != "age":
+        return nn.Linear(size, OUTPUTS[name])
+    layer = SharedWeights if age_loss == "coral" else nn.Linear
+    return layer(size, AGE_OUTPUTS[age_loss])
 
 
 def _without_autocast(device_type: str) -> AbstractContextManager[object]:

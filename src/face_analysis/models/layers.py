@@ -22,8 +22,8 @@ class Backbone(nn.Module):
     """(N, 3, 112, 112) in -1 to 1 -> embeddings (N, D) float32 of length 1.
 
     `raw` gives them as they are before they are brought to length 1, in any float type: some losses use the
-    length. With `stands_bfloat16` its embeddings computed in bfloat16 have a cosine of at least 0.9997 to the
-    exact ones.
+    length. With `stands_bfloat16` its embeddings computed in bfloat16 have a cosine of at least 0.999 to the
+    exact ones: random IResNets with batch norms fitted to images gave 0.9993 (depth 100) to 0.9997 (50, SE).
     """
 
     stands_bfloat16 = True
@@ -69,5 +69,10 @@ def draw_normal(weight: Tensor, std: float) -> None:
 
 
 def unit_length(embeddings: Tensor) -> Tensor:
-    """(N, D) of any float type -> (N, D) float32 of length 1; a zero vector stays zero."""
-    return F.normalize(embeddings.to(torch.float32), dim=1, eps=1e-12)
+    """(N, D) of any float type -> (N, D) float32 at least, of length 1; a zero vector stays zero."""
+    return F.normalize(precise(embeddings), dim=1, eps=1e-12)
+
+
+def precise(values: Tensor) -> Tensor:
+    """The values in float32 at least."""
+    return values.to(torch.promote_types(values.dtype, torch.float32))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import cast
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -11,14 +11,37 @@ from torch import Tensor
 from face_analysis.datasets.attributes import CLASS_NAMES, OUTPUTS, Attribute
 from face_analysis.errors import MissingFileError, ModelMismatchError, UsageError
 from face_analysis.models.attributes import AttributeNetwork
-from face_analysis.models.backbone import build_backbone
-from face_analysis.models.iresnet import UNITS
 from face_analysis.models.layers import Backbone
+from face_analysis.models.original_backbone import read_original_backbone, read_tensors
 from face_analysis.models.state import mismatch
-from face_analysis.zoo.card import BackboneConfig, ModelCard
+from face_analysis.zoo.card import RECOGNITION, BackboneConfig, ModelCard, recognition_card
 
-DISTRIBUTED_PREFIX = "module."
-BATCH_COUNT = "num_batches_tracked"
+MARGIN_HEAD = {"W"}
+
+
+def import_original(
+    model_path: Path,
+    head_path: Path | None = None,
+    task: Attribute | Literal["recognition"] | None = None,
+    depth: int = 50,
+    mode: str = "ir_se",
+) -> tuple[AttributeNetwork | Backbone, ModelCard]:
+    """The network of an original checkpoint and a card for it, of attributes or of recognition.
+
+    It is of recognition where `task` says so, which takes no head, or where the head is one for recognition:
+    that one only told the people of the training apart, and is left. Raises as `read_original`.
+    """
+    if task != RECOGNITION:
+        head_path = head_path or _head_beside(model_path)
+        if not head_path.is_file():
+            raise MissingFileError(
+                head_path, "head (without one only --attribute recognition can be imported)"
+            )
+        if task is not None or set(read_tensors(head_path, "head")) != MARGIN_HEAD:
+            return read_original(model_path, head_path, task, depth, mode)
+    backbone = read_original_backbone(model_path, depth, mode)
+    config = BackboneConfig("iresnet", depth, mode)
+    return backbone, recognition_card(model_path.stem, config, **_origin(model_path))
 
 
 def read_original(
@@ -50,58 +73,17 @@ def read_original(
     return network.eval(), _card(model_path, attribute, config)
 
 
-def read_original_backbone(path: Path, depth: int = 50, mode: str = "ir_se") -> Backbone:
-    """The backbone of an original `model_*.pth`, in eval mode. No code of the file is run.
-
-    Raises MissingFileError, and ModelMismatchError for a file that does not fit, with the depth and mode that
-    its keys show.
-    """
-    config = BackboneConfig("iresnet", depth, mode)
-    with torch.device("meta"):
-        backbone = build_backbone(config)
-    given = read_tensors(path, "model")
-    expected = backbone.state_dict()
-    tensors = {name: torch.tensor(0) for name in expected if name.endswith(BATCH_COUNT)} | given
-    problems = mismatch(expected, tensors)
-    if problems:
-        raise ModelMismatchError(
-            f"{path}: does not fit depth {depth} and net_mode {mode}: {problems}" + _hint(given, config)
-        )
-    backbone.load_state_dict(tensors, assign=True)
-    return backbone.eval()
-
-
 def _head_beside(model_path: Path) -> Path:
     if not model_path.name.startswith("model_"):
         raise UsageError(f"{model_path}: the name does not start with model_: say which file is its head")
     return model_path.with_name(model_path.name.replace("model_", "head_", 1))
 
 
-def read_tensors(path: Path, what: str) -> dict[str, Tensor]:
-    """Tensors by name without the prefix of distributed training, floating ones as float32."""
-    if not path.is_file():
-        raise MissingFileError(path, what)
-    try:
-        values = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # a damaged or hostile pickle may raise anything
-        reason = str(error).strip().split("\n")[0]
-        raise ModelMismatchError(
-            f"{path}: not a file of weights alone, or damaged; nothing in it was run ({reason})"
-        ) from error
-    if not isinstance(values, dict) or not all(isinstance(value, Tensor) for value in values.values()):
-        raise ModelMismatchError(f"{path}: holds something else than tensors by name: give a state dict")
-    named = cast(dict[str, Tensor], values)
-    return {
-        name.removeprefix(DISTRIBUTED_PREFIX): tensor.float() if tensor.is_floating_point() else tensor
-        for name, tensor in named.items()
-    }
-
-
 def _head(path: Path) -> tuple[Tensor, Tensor]:
     tensors = read_tensors(path, "head")
-    if set(tensors) == {"W"}:
+    if set(tensors) == MARGIN_HEAD:
         raise ModelMismatchError(
-            f"{path}: is a head for recognition; only race, gender and age can be imported"
+            f"{path}: is a head for recognition, not for race, gender or age; its model gives embeddings"
         )
     if set(tensors) != {"fc1.weight", "fc1.bias"}:
         raise ModelMismatchError(
@@ -119,15 +101,6 @@ def _attribute(path: Path, outputs: int, given: Attribute | None) -> Attribute:
     return found
 
 
-def _hint(tensors: dict[str, Tensor], config: BackboneConfig) -> str:
-    units = len({name.split(".")[1] for name in tensors if name.startswith("body.")})
-    depth = next((depth for depth, stages in UNITS.items() if sum(stages) == units), None)
-    mode = "ir_se" if any(".fc1." in name for name in tensors) else "ir"
-    if depth is None or (depth, mode) == (config.depth, config.mode):
-        return ""
-    return f". Its keys are those of depth {depth} and net_mode {mode}: give these"
-
-
 def _card(model_path: Path, attribute: Attribute, config: BackboneConfig) -> ModelCard:
     classes = CLASS_NAMES.get(attribute)
     return ModelCard(
@@ -135,6 +108,12 @@ def _card(model_path: Path, attribute: Attribute, config: BackboneConfig) -> Mod
         tasks=(attribute,),
         backbone=config,
         labels={attribute: list(classes)} if classes else {},
-        training_data=f"unknown (imported from {model_path.name})",
-        licence="unknown: as the owner of the weights states",
+        **_origin(model_path),
     )
+
+
+def _origin(model_path: Path) -> dict[str, Any]:
+    return {
+        "training_data": f"unknown (imported from {model_path.name})",
+        "licence": "unknown: as the owner of the weights states",
+    }

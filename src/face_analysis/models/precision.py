@@ -41,14 +41,15 @@ class _Fast(Backbone):
         return torch.cat([self.backbone.raw(part).to(torch.float32) for part in passes])
 
 
-def for_inference(network: Network, device: torch.device) -> Network:
+def for_inference(network: Network, device: torch.device, *, exact: bool = False) -> Network:
     """A copy of the network on the device in its fastest form: same call, float32 in, float32 out.
 
     Batch norms that directly follow a convolution or a linear layer are folded into it; the memory layout is
-    channels-last; backbones that stand it compute in bfloat16 where that is fast.
+    channels-last; unless it has to be `exact`, a backbone that stands it computes in bfloat16 where that is
+    fast.
     """
     network = copy.deepcopy(network).eval().requires_grad_(False)
-    bf16 = fast_bf16(device)
+    bf16 = fast_bf16(device) and not exact
     if isinstance(network, AttributeNetwork):
         network.backbone = _fast(network.backbone, bf16)
         return network.eval().to(device)

@@ -40,7 +40,8 @@ class _RowwisePReLU(torch.autograd.Function):
         negative = gradient - positive
         to_input = positive.addcmul_(negative, slopes)
         width, channels = ctx.shape[3], ctx.shape[1]
-        to_weight = negative.mul_(rows).sum(0).view(width, channels).sum(0, dtype=torch.float32)
+        kind = torch.promote_types(rows.dtype, torch.float32)
+        to_weight = negative.mul_(rows).sum(0).view(width, channels).sum(0, dtype=kind)
         return _images(to_input, ctx.shape), to_weight
 
 

@@ -2,65 +2,80 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from face_analysis.errors import ModelMismatchError
 from face_analysis.models.attributes import AttributeNetwork
-from face_analysis.models.original import read_tensors
+from face_analysis.models.layers import Backbone
+from face_analysis.models.original_backbone import read_tensors
 from face_analysis.models.sface import read_sface
 from face_analysis.models.state import mismatch
 from face_analysis.models.weights import load_model
 
-BACKBONE = "backbone."
-
 
 def load_pretrained(network: AttributeNetwork, path: Path) -> tuple[str, ...]:
-    """Copy the backbone of a `.safetensors` or original `.pth` file, and the heads that both have.
+    """Fill the backbone as `load_pretrained_backbone` does, and the heads of the file that fit.
+
+    Returns the names of those heads. Raises as it.
+    """
+    heads = load_pretrained_backbone(network.backbone, path)
+    states = {name: head.state_dict() for name, head in heads.items()}
+    shared = tuple(
+        name
+        for name in network.attributes
+        if name in states and not mismatch(network.heads[name].state_dict(), states[name])
+    )
+    for name in shared:
+        network.heads[name].load_state_dict(states[name])
+    return shared
+
+
+def load_pretrained_backbone(backbone: Backbone, path: Path) -> Mapping[str, nn.Module]:
+    """Copy the backbone of a `.safetensors` file, of attributes or of recognition, or of an original `.pth`.
 
     Of SFace's `.onnx` file the layers before its embedding are copied; the embedding stays as it was drawn.
 
-    Returns the names of those heads. Raises MissingFileError, and ModelMismatchError for a file that is
-    damaged or of another backbone.
+    Returns the heads of the file by attribute. Raises MissingFileError, and ModelMismatchError for a file
+    that is damaged or of another backbone.
     """
     if path.suffix == ".onnx":
-        return _load_sface(network, path)
+        _fill_from_sface(backbone, path)
+        return {}
     if path.suffix == ".pth":
-        tensors = {BACKBONE + name: tensor for name, tensor in read_tensors(path, "pretrained model").items()}
-    else:
-        tensors = load_model(path).network.state_dict()
-    own = network.state_dict()
-    problems = mismatch(_backbone(own), _backbone(tensors))
+        _fill(backbone, read_tensors(path, "pretrained model"), path)
+        return {}
+    given = load_model(path).network
+    if isinstance(given, AttributeNetwork):
+        _fill(backbone, given.backbone.state_dict(), path)
+        return dict(given.heads.items())
+    _fill(backbone, given.state_dict(), path)
+    return {}
+
+
+def _fill(backbone: Backbone, tensors: dict[str, Tensor], path: Path) -> None:
+    problems = mismatch(_without_counts(backbone.state_dict()), _without_counts(tensors))
     if problems:
         raise ModelMismatchError(
-            f"{path}: not the backbone of this run ({network.config}): {problems}; give the "
+            f"{path}: not the backbone of this run: {problems}; give the "
             "--backbone, --depth, --net_mode and --width of the pretrained model"
         )
-    heads = tuple(name for name in network.attributes if f"heads.{name}.weight" in tensors)
-    wanted = (BACKBONE, *(f"heads.{name}." for name in heads))
-    network.load_state_dict(
-        {**own, **{key: tensors[key] for key in own if key.startswith(wanted) and key in tensors}}
-    )
-    return heads
+    backbone.load_state_dict(tensors, strict=False)
 
 
-def _load_sface(network: AttributeNetwork, path: Path) -> tuple[str, ...]:
+def _fill_from_sface(backbone: Backbone, path: Path) -> None:
     tensors = read_sface(path)
-    own = network.backbone.state_dict()
+    own = backbone.state_dict()
     shared = {name: own[name] for name in own if name.startswith(("stem.", "body.")) or name in tensors}
     problems = mismatch(_without_counts(shared), tensors)
     if problems:
         raise ModelMismatchError(
-            f"{path}: SFace is a mobilenet of width 1, this run's backbone is {network.config}: {problems}; "
+            f"{path}: SFace is a mobilenet of width 1, this run's backbone is another: {problems}; "
             "give --backbone mobilenet --width 1"
         )
-    network.backbone.load_state_dict(tensors, strict=False)
-    return ()
-
-
-def _backbone(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    return _without_counts({name: tensor for name, tensor in tensors.items() if name.startswith(BACKBONE)})
+    backbone.load_state_dict(tensors, strict=False)
 
 
 def _without_counts(tensors: dict[str, Tensor]) -> dict[str, Tensor]:

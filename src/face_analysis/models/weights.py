@@ -1,4 +1,4 @@
-"""Attribute networks on disk: one safetensors file that holds the tensors and their model card."""
+"""Networks on disk, of attributes and of recognition: one safetensors file with tensors and model card."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import cast
+from typing import Generic, TypeVar, cast
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -17,17 +17,22 @@ from face_analysis.datasets.attributes import Attribute
 from face_analysis.errors import MissingFileError, ModelMismatchError, UsageError
 from face_analysis.files import whole_file
 from face_analysis.models.attributes import AttributeNetwork
+from face_analysis.models.backbone import build_backbone
+from face_analysis.models.layers import Backbone
 from face_analysis.models.state import mismatch
-from face_analysis.zoo.card import ModelCard
+from face_analysis.zoo.card import RECOGNITION, ModelCard
 
 CARD_KEY = "card"
 
 
+Network = TypeVar("Network", bound=AttributeNetwork | Backbone)
+
+
 @dataclass(frozen=True)
-class LoadedModel:
+class LoadedModel(Generic[Network]):
     """A network in eval mode on the CPU, and what its card says of it."""
 
-    network: AttributeNetwork
+    network: Network
     card: ModelCard
 
 
@@ -41,30 +46,29 @@ def tensors_sha256(tensors: Mapping[str, Tensor]) -> str:
     return digest.hexdigest()
 
 
-def save_model(path: Path, network: AttributeNetwork, card: ModelCard) -> ModelCard:
+def save_model(path: Path, network: AttributeNetwork | Backbone, card: ModelCard) -> ModelCard:
     """Write the network and its card to one `.safetensors` file; returns the card with its hash.
 
-    The file appears whole or not at all. Raises ModelMismatchError for a card of another network, WriteError
-    when the file cannot be written.
+    A bare backbone has a card of recognition. The file appears whole or not at all. Raises ModelMismatchError
+    for a card of another network, WriteError when the file cannot be written.
     """
-    if set(card.tasks) != set(network.attributes) or card.backbone != network.config:
-        raise ModelMismatchError(f"{path}: the card describes another network: {card.tasks}, {card.backbone}")
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
+    problems = mismatch(_network_on_meta(path, card).state_dict(), tensors)
+    if problems:
+        raise ModelMismatchError(f"{path}: the card describes another network: {problems}")
     card = replace(card, sha256=tensors_sha256(tensors))
     with whole_file(path) as partial:
         partial.write_bytes(save(tensors, {CARD_KEY: card.to_json()}))
     return card
 
 
-def load_model(path: Path, tasks: Collection[str] = ()) -> LoadedModel:
-    """Read a file written by `save_model`, checked against its card; `tasks` are those the caller needs.
+def load_model(path: Path) -> LoadedModel[AttributeNetwork | Backbone]:
+    """Read a file written by `save_model`, of attributes or of recognition, checked against its card.
 
-    Raises MissingFileError, or ModelMismatchError for a file that is damaged, has no card, does not fit its
-    card, or was not trained for every one of `tasks`.
+    Raises MissingFileError, or ModelMismatchError for a file that is damaged, has no card, or does not fit
+    its card.
     """
-    if not path.is_file():
-        raise MissingFileError(path, "model")
-    card, tensors = _read(path, tasks)
+    card, tensors = _read(path)
     network = _network_on_meta(path, card)
     problems = mismatch(network.state_dict(), tensors)
     if problems:
@@ -77,24 +81,18 @@ def load_model(path: Path, tasks: Collection[str] = ()) -> LoadedModel:
     return LoadedModel(network.eval(), card)
 
 
-def _read(path: Path, tasks: Collection[str]) -> tuple[ModelCard, dict[str, Tensor]]:
-    try:
-        with safe_open(path, framework="pt") as file:
-            text = (file.metadata() or {}).get(CARD_KEY)
-            if text is None:
-                raise ModelMismatchError(f"{path}: has no model card, so it was not written by this package")
-            card = ModelCard.from_json(text, str(path))
-            _check_tasks(path, card, tasks)
-            # Copied, because the tensors given are windows into the file, which may change under them.
-            return card, {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError) as error:
+def load_attributes(path: Path, tasks: Collection[str] = ()) -> LoadedModel[AttributeNetwork]:
+    """Read a model of attributes; `tasks` are those the caller needs.
+
+    Raises as `load_model`, and ModelMismatchError for a model that lacks one of them, or is of recognition.
+    """
+    model = load_model(path)
+    network, card = model.network, model.card
+    if not isinstance(network, AttributeNetwork):
         raise ModelMismatchError(
-            f"{path}: not a safetensors file, or cut short ({error}): fetch it again; checkpoints of the "
-            "original system (.pth) have to be imported first"
-        ) from error
-
-
-def _check_tasks(path: Path, card: ModelCard, tasks: Collection[str]) -> None:
+            f"{path.name} is a model of recognition and predicts no attribute: "
+            "give it to `extract`, or to `evaluate --verification`"
+        )
     missing = [task for task in tasks if task not in card.tasks]
     if missing:
         options = " or ".join(f"--{task}_model" for task in card.tasks)
@@ -102,13 +100,47 @@ def _check_tasks(path: Path, card: ModelCard, tasks: Collection[str]) -> None:
             f"{path.name} predicts {' and '.join(card.tasks)}, not {' and '.join(missing)}: "
             f"give it with {options}"
         )
+    return LoadedModel(network, card)
 
 
-def _network_on_meta(path: Path, card: ModelCard) -> AttributeNetwork:
+def load_recognition(path: Path) -> LoadedModel[Backbone]:
+    """Read a model of recognition. Raises as `load_model`, and ModelMismatchError for one of attributes."""
+    model = load_model(path)
+    network, card = model.network, model.card
+    if isinstance(network, AttributeNetwork):
+        raise ModelMismatchError(
+            f"{path.name} predicts {' and '.join(card.tasks)} and is no model of recognition: "
+            "give it to `predict`"
+        )
+    return LoadedModel(network, card)
+
+
+def _read(path: Path) -> tuple[ModelCard, dict[str, Tensor]]:
+    if not path.is_file():
+        raise MissingFileError(path, "model")
+    try:
+        with safe_open(path, framework="pt") as file:
+            text = (file.metadata() or {}).get(CARD_KEY)
+            if text is None:
+                raise ModelMismatchError(f"{path}: has no model card, so it was not written by this package")
+            # Copied, because the tensors given are windows into the file, which may change under them.
+            tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118
+            return ModelCard.from_json(text, str(path)), tensors
+    except (SafetensorError, OSError) as error:
+        raise ModelMismatchError(
+            f"{path}: not a safetensors file, or cut short ({error}): fetch it again; checkpoints of the "
+            "original system (.pth) have to be imported first"
+        ) from error
+
+
+def _network_on_meta(path: Path, card: ModelCard) -> AttributeNetwork | Backbone:
     # On the meta device nothing is allocated or drawn: loading leaves the random state alone.
     try:
         with torch.device("meta"):
-            return AttributeNetwork(card.backbone, cast(tuple[Attribute, ...], card.tasks))
+            if card.tasks == (RECOGNITION,):
+                return build_backbone(card.backbone)
+            tasks = cast(tuple[Attribute, ...], card.tasks)
+            return AttributeNetwork(card.backbone, tasks, card.age_loss)
     except (UsageError, TypeError) as error:
         raise ModelMismatchError(
             f"{path}: the card describes a network that is not known: {error}"

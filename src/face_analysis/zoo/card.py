@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass, field, fields
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from face_analysis.errors import ModelMismatchError
 
 BackboneName = Literal["iresnet", "mobilefacenet", "mobilenet"]
+AgeLossName = Literal["ordinal", "pairs", "coral", "corn", "dex", "dldl", "mean_variance", "l1", "l2"]
+RECOGNITION: Final = "recognition"
+"""The one task of a model that is a backbone alone: its embeddings are what it gives."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +33,9 @@ class BackboneConfig:
 class ModelCard:
     """Travels inside the weights file; see docs/formats.md for every field.
 
-    With `mirrored` what the network says of a chip and of its mirror image is averaged, as logits.
+    `tasks` are attributes, a head each, or RECOGNITION alone: a backbone without heads, and no `labels`.
+    `age_loss` is what age was trained with, and so how the outputs of its head are to be read. With
+    `mirrored` what the network says of a chip and of its mirror image is averaged, as logits.
     `calibration` holds each attribute's `temperature`, for age the conformal `quantile` and its `coverage`
     too, and says on what `data` they were fitted. `metrics` maps attribute -> measure -> {value, low, high,
     count}; `sha256` is over the tensors, sorted by name, and is filled in when the weights are saved.
@@ -50,6 +55,7 @@ class ModelCard:
         "decisions about a person, identification, surveillance, "
         "or stating anybody's race, gender or age as a fact"
     )
+    age_loss: AgeLossName = "ordinal"
     mirrored: bool = False
     calibration: dict[str, Any] = field(default_factory=dict)
     metrics: dict[str, Any] = field(default_factory=dict)
@@ -72,3 +78,12 @@ class ModelCard:
             return cls(**values)
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise ModelMismatchError(f"{origin}: the model card cannot be read ({error})") from error
+
+
+def recognition_card(name: str, backbone: BackboneConfig, **about: Any) -> ModelCard:
+    """The card of a bare backbone; `about` are further fields (training_data, licence, metrics ...)."""
+    uses = {
+        "intended_use": "research on face recognition, and on errors of models",
+        "not_intended_for": "surveillance, or decisions about a person that nobody checks",
+    }
+    return ModelCard(name=name, tasks=(RECOGNITION,), backbone=backbone, **(uses | about))
