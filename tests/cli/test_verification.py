@@ -2,12 +2,16 @@ from __future__ import annotations
 
 import csv
 import json
+import pickle
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
-from tests.cli.conftest import Run
+from face_analysis.models.weights import load_recognition
+from tests.cli.conftest import Run, chips_of
+from tests.datasets.ijb_files import write_people
 
 
 @pytest.mark.faces
@@ -30,6 +34,48 @@ def test_a_model_is_verified_on_sets_by_their_names(run: Run, faces_data: Path, 
     with (tmp_path / "out" / "curves.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert {row["set"] for row in rows} == {"lfw"}
+    for name in ("verification.md", "roc.png", "det.png", "config.yaml"):
+        assert (tmp_path / "out" / name).stat().st_size > 100
+
+
+def test_a_model_of_recognition_gives_the_cosines_of_its_network(
+    run: Run, patterns: Path, recognition_model: Path, tmp_path: Path
+) -> None:
+    files = [path.read_bytes() for path in sorted((patterns.parent / "patterns").iterdir())][:40]
+    same = [bool(row % 3) for row in range(22)]
+    files += [files[0], b"no image", b"no image", files[1]]
+    (tmp_path / "some.bin").write_bytes(pickle.dumps((files, same), 2))
+    words = f"evaluate --verification some -s {tmp_path} -d {tmp_path}/out -m {recognition_model}"
+    status, out, _ = run(words)
+    assert status == 1
+    assert "| 13 + 7 (2 left out) | " in out
+    network, images = load_recognition(recognition_model).network, chips_of(patterns, 40)
+    with torch.inference_mode():
+        sums = network(images) + network(images.flip(3))
+    expected = torch.nn.functional.cosine_similarity(sums[0::2], sums[1::2]).sort().values
+    with (tmp_path / "out" / "curves.csv").open(newline="") as file:
+        found = [float(row["threshold"]) for row in csv.DictReader(file)][:-1]
+    np.testing.assert_allclose(found, expected.numpy(), atol=0.01)  # bfloat16 where that is fast
+
+
+def test_a_folder_of_ijb_is_known_by_its_layout_and_reported_without_folds(
+    run: Run, patterns: Path, recognition_model: Path, tmp_path: Path
+) -> None:
+    folder = write_people(tmp_path / "IJBC", patterns)
+    (folder / "loose_crop" / "000007.jpg").write_bytes(b"no image")
+    words = f"evaluate --verification IJBC -s {tmp_path} -d {tmp_path}/out -m {recognition_model} -b 16"
+    status, out, err = run(words)
+    assert status == 1
+    assert "1 images could not be used" in err
+    assert "| ijbc | no folds | " in out
+    assert "1e-01" in out
+    assert out.count("too few pairs") == 5
+    found = json.loads((tmp_path / "out" / "verification.json").read_text())["ijbc"]
+    assert found["pairs"] == {"mated": 36, "non_mated": 240}
+    assert (found["images"], found["pairs_left_out"], "accuracy" in found) == (60, 0, False)
+    assert found["tar_at_far"]["1e-01"]["far"] <= 0.1
+    with (tmp_path / "out" / "errors.csv").open(newline="") as file:
+        assert [row["path"] for row in csv.DictReader(file)] == [f"{folder}/loose_crop/000007.jpg"]
     for name in ("verification.md", "roc.png", "det.png", "config.yaml"):
         assert (tmp_path / "out" / name).stat().st_size > 100
 

@@ -9,7 +9,12 @@ import pytest
 from PIL import Image
 
 from face_analysis.evaluation.verification import VerificationReport, verify_pairs
-from face_analysis.reports.verification_files import verification_tables, write_verification
+from face_analysis.reports.verification_files import (
+    LONGEST_CURVE,
+    thinned,
+    verification_tables,
+    write_verification,
+)
 
 
 def report(name: str, pairs: int, seed: int) -> VerificationReport:
@@ -50,3 +55,19 @@ def test_the_files_hold_what_was_measured(reports: list[VerificationReport], tmp
         with Image.open(tmp_path / name) as picture:
             assert min(picture.size) > 400
             assert len(picture.convert("RGB").getcolors(2**20) or ()) > 20
+
+
+def test_a_long_curve_is_thinned_where_no_rate_is_lost() -> None:
+    rng = np.random.default_rng(2)
+    same = np.arange(400_000) < 4_000
+    scores = rng.normal(0.2, 0.15, same.size) + 0.5 * same
+    curve = verify_pairs("large", scores, same, None, images=1).curve
+    small = thinned(curve)
+    assert 1_000 < len(small.thresholds) <= LONGEST_CURVE
+    for threshold, fmr, fnmr in list(zip(small.thresholds, small.fmr, small.fnmr, strict=True))[::997]:
+        assert fmr == pytest.approx(np.mean(scores[~same] >= threshold))
+        assert fnmr == pytest.approx(np.mean(scores[same] < threshold))
+    for rate in (1e-5, 1e-4, 1e-3, 1e-2, 0.1, 0.5):
+        whole, thin = (float(one.fnmr[one.fmr <= rate][0]) for one in (curve, small))
+        assert thin == pytest.approx(whole, abs=1e-3)
+    assert thinned(small) is small

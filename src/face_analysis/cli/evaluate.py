@@ -6,13 +6,16 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from face_analysis.cli.embedder_options import EmbedderOptions, embedder_of
 from face_analysis.cli.parser import parse
 from face_analysis.errors import UsageError
 from face_analysis.files import FailureLog, write_text
 from face_analysis.options import Opt, to_yaml
+
+if TYPE_CHECKING:
+    from face_analysis.evaluation.verification import VerificationReport
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,9 +26,15 @@ class EvaluateOptions(EmbedderOptions):
     predictions: Annotated[Path | None, Opt("CSV written by `predict`", "-p")] = None
     labels: Annotated[Path | None, Opt("image list with the true labels", "-l")] = None
     verification: Annotated[
-        tuple[str, ...], Opt("verification sets: folders or .bin files, or their names in --source")
+        tuple[str, ...],
+        Opt("verification sets: folders (of `pairs build`, IJB-B, IJB-C), .bin files, or names in --source"),
     ] = ()
     source: Annotated[Path | None, Opt("folder of the verification sets", "-s")] = None
+    card: Annotated[
+        Path | None,
+        Opt("threshold.json of a match, at whose threshold the rates of verification sets are told"),
+    ] = None
+    workers: Annotated[int, Opt("threads that decode and align the images of IJB", "-w")] = 2
     no_flip: Annotated[bool, Opt("do not add the embedding of the mirrored chip")] = False
 
 
@@ -36,6 +45,8 @@ def main(arguments: Sequence[str]) -> int:
         return _verify(options)
     if options.verification or options.predictions is None or options.labels is None:
         raise UsageError("give --predictions and --labels, or --verification with a --model")
+    if options.card is not None:
+        raise UsageError("--card is for --verification")
     return _evaluate(options.predictions, options.labels, options)
 
 
@@ -60,17 +71,28 @@ def _evaluate(predictions: Path, labels: Path, options: EvaluateOptions) -> int:
 
 
 def _verify(options: EvaluateOptions) -> int:
-    from face_analysis.datasets.pair_sets import open_pairs
+    from face_analysis.datasets.ijb import IjbSet, is_ijb, open_ijb
+    from face_analysis.datasets.pair_sets import PairSet, open_pairs
+    from face_analysis.inference.ijb import verify_ijb
     from face_analysis.inference.verify import verify_set
+    from face_analysis.matching.thresholds import read_threshold
     from face_analysis.reports.verification_files import verification_tables, write_verification
 
-    sets = [open_pairs(Path(options.source or "", name)) for name in options.verification]
+    paths = [Path(options.source or "", name) for name in options.verification]
+    sets = [open_ijb(path) if is_ijb(path) else open_pairs(path) for path in paths]
+    threshold = None if options.card is None else read_threshold(options.card)
     embedder = embedder_of(options, flip=not options.no_flip)
     failures = FailureLog(options.dest / "errors.csv")
-    failures.add(failure for pair_set in sets for failure in pair_set.failures)
-    reports = [verify_set(pair_set, embedder, options.batch_size) for pair_set in sets]
-    write_verification(reports, options.dest)
+
+    def verified(given: PairSet | IjbSet) -> VerificationReport:
+        if isinstance(given, IjbSet):
+            return verify_ijb(given, embedder, failures, options.batch_size, options.workers)
+        failures.add(given.failures)
+        return verify_set(given, embedder, options.batch_size)
+
+    reports = [verified(given) for given in sets]
+    write_verification(reports, options.dest, threshold)
     write_text(options.dest / "config.yaml", to_yaml(options))
-    print(verification_tables(reports).strip())
+    print(verification_tables(reports, threshold).strip())
     print(f"\nreport: {options.dest / 'verification.md'}")
     return failures.report()

@@ -44,8 +44,8 @@ class PairSet:
 
     `images` uint8 (N, 112, 112, 3), RGB, aligned faces, memory-mapped where they come from a folder; `names`
     and `found` bool (N,) say of each what it was called, and False where a photo was taken whole because no
-    face was found in it. `failures` are the images of a `.bin` file that cannot be read; pairs with one are
-    left out.
+    face was found in it. `failures` are the images of a `.bin` file that cannot be read; `pairs_left_out` had
+    one of them.
     """
 
     path: Path
@@ -54,6 +54,7 @@ class PairSet:
     names: list[str]
     found: NDArray[np.bool_]
     failures: tuple[ImageFailure, ...] = ()
+    pairs_left_out: int = 0
 
 
 def open_pairs(path: Path) -> PairSet:
@@ -151,4 +152,5 @@ def _open_bin(path: Path) -> PairSet:
             failures.append(ImageFailure(name, str(error)))
             usable[row] = False
     pairs = source.pairs.among(usable, path)
-    return PairSet(path, images[: len(names)], pairs, names, np.ones(len(names), np.bool_), tuple(failures))
+    found, left_out = np.ones(len(names), np.bool_), len(source.pairs) - len(pairs)
+    return PairSet(path, images[: len(names)], pairs, names, found, tuple(failures), left_out)

@@ -1,5 +1,5 @@
-"""Verification of pairs: accuracy in folds, each judged by the threshold that is best on the others, and the
-error rates of all pairs together."""
+"""Verification of pairs: the error rates of all together, and accuracy in folds, each judged by the threshold
+that is best on the others, where a protocol has folds."""
 
 from __future__ import annotations
 
@@ -39,34 +39,43 @@ class FoldAccuracy:
         """Of the folds' accuracies about their mean (divided by K, as published figures are)."""
         return float(self.accuracies.std())
 
+    def to_dict(self) -> dict[str, Any]:
+        """Plain numbers, for JSON."""
+        return {
+            "accuracy": self.mean,
+            "accuracy_std": self.std,
+            "fold_accuracies": self.accuracies.tolist(),
+            "fold_thresholds": self.thresholds.tolist(),
+        }
+
 
 @dataclass(frozen=True)
 class VerificationReport:
     """What a model does on a verification set.
 
-    `curve` and `points`, one for each of FALSE_MATCH_RATES, are of all pairs at once. `faces_missed` of
-    `images` photos were taken whole because no face was found.
+    `accuracy` is None where the protocol has no folds. `curve` and `points`, one for each of
+    FALSE_MATCH_RATES, are of all pairs at once. `faces_missed` of `images` photos were taken whole because no
+    face was found; `pairs_left_out` have a side without an image that can be read.
     """
 
     name: str
-    accuracy: FoldAccuracy
+    accuracy: FoldAccuracy | None
     curve: Curve
     equal_error_rate: float
     d_prime: float
     points: tuple[OperatingPoint, ...]
     images: int
     faces_missed: int
+    pairs_left_out: int
 
     def to_dict(self) -> dict[str, Any]:
         """Plain numbers, for JSON; a rate that the pairs cannot tell is null."""
         return {
             "pairs": {"mated": self.curve.mated, "non_mated": self.curve.non_mated},
+            "pairs_left_out": self.pairs_left_out,
             "images": self.images,
             "faces_missed": self.faces_missed,
-            "accuracy": self.accuracy.mean,
-            "accuracy_std": self.accuracy.std,
-            "fold_accuracies": self.accuracy.accuracies.tolist(),
-            "fold_thresholds": self.accuracy.thresholds.tolist(),
+            **(self.accuracy.to_dict() if self.accuracy else {}),
             "equal_error_rate": self.equal_error_rate,
             "d_prime": self.d_prime,
             "tar_at_far": {
@@ -82,21 +91,22 @@ def verify_pairs(
     name: str,
     scores: NDArray[np.floating],
     same: NDArray[np.bool_],
-    folds: NDArray[np.integer],
+    folds: NDArray[np.integer] | None,
     *,
     images: int,
     faces_missed: int = 0,
+    pairs_left_out: int = 0,
 ) -> VerificationReport:
-    """All measures of a verification set from the scores (P,) of its pairs.
+    """All measures of a verification set from the scores (P,) of its pairs; the counts are the report's.
 
     Raises UsageError as `fold_accuracy`, EmptyDataError where all pairs are of one kind.
     """
-    accuracy = fold_accuracy(scores, same, folds)
+    accuracy = None if folds is None else fold_accuracy(scores, same, folds)
     mated, non_mated = scores[same], scores[~same]
     curve = rates_curve(mated, non_mated)
     points = tuple(at_fmr(curve, rate) for rate in FALSE_MATCH_RATES)
     rates = (equal_error_rate(curve), d_prime(mated, non_mated))
-    return VerificationReport(name, accuracy, curve, *rates, points, images, faces_missed)
+    return VerificationReport(name, accuracy, curve, *rates, points, images, faces_missed, pairs_left_out)
 
 
 def fold_accuracy(

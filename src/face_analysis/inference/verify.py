@@ -17,8 +17,15 @@ def verify_set(pair_set: PairSet, embedder: Embedder, batch_size: int = 96) -> V
     pairs = pair_set.pairs
     embeddings = embed_all(pair_set, embedder, batch_size)
     scores = np.einsum("pd,pd->p", embeddings[pairs.first], embeddings[pairs.second])
-    counts = {"images": len(pair_set.images), "faces_missed": int((~pair_set.found).sum())}
-    return verify_pairs(pair_set.path.stem, scores, pairs.same, pairs.fold, **counts)
+    return verify_pairs(
+        pair_set.path.stem,
+        scores,
+        pairs.same,
+        pairs.fold,
+        images=len(pair_set.images),
+        faces_missed=int((~pair_set.found).sum()),
+        pairs_left_out=pair_set.pairs_left_out,
+    )
 
 
 def embed_all(pair_set: PairSet, embedder: Embedder, batch_size: int) -> Embeddings:
