@@ -6,6 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from face_analysis.training.draws import Draws
+
 BLOCK = 8
 LUMINANCE = torch.tensor(
     [
@@ -23,7 +25,7 @@ LUMINANCE = torch.tensor(
 """The quantisation table of JPEG for brightness (ITU-T T.81, Table K.1)."""
 
 
-def degrade(images: Tensor, share: float) -> Tensor:
+def degrade(images: Tensor, share: float, draws: Draws) -> Tensor:
     """Spoil images (N, 3, H, W) in -1 to 1; each way takes each image with probability `share` / 3.
 
     The ways: lower resolution (shrunk by 1.5 to 4 and enlarged), JPEG of quality 20 to 80, colour (saturation
@@ -32,22 +34,29 @@ def degrade(images: Tensor, share: float) -> Tensor:
     if share == 0:
         return images
     images = images.clone()
-    for way in (_coarse, _jpeg, _colour, _covered):
-        chosen = torch.nonzero(torch.rand(len(images), device=images.device) < share / 3).flatten()
+    taken = draws.uniform("ways", len(WAYS)) < share / 3
+    for way, column in zip(WAYS, taken.unbind(1), strict=True):
+        chosen = torch.nonzero(column).flatten()
         if len(chosen):
-            images[chosen] = way(images[chosen])
+            images[chosen] = way(images[chosen], draws[chosen])
     return images
 
 
-def _coarse(images: Tensor) -> Tensor:
-    factor = float(torch.empty(()).uniform_(1.5, 4.0))
-    size = [max(1, round(side / factor)) for side in images.shape[2:]]
-    small = F.interpolate(images, size, mode="bilinear", antialias=True)
-    return F.interpolate(small, list(images.shape[2:]), mode="bilinear")
+def coarse(images: Tensor, draws: Draws) -> Tensor:
+    """Images (N, 3, H, W), each shrunk by a factor of 1.5 to 4 and enlarged to its size."""
+    height, width = images.shape[2:]
+    sizes = torch.round(height / draws.uniform("coarse", 1, 1.5, 4.0)[:, 0]).long().clamp(min=1)
+    spoilt = torch.empty_like(images)
+    for size in sorted(set(sizes.tolist())):
+        same = sizes == size
+        small = [size, max(1, round(width * size / height))]
+        shrunk = F.interpolate(images[same], small, mode="bilinear", antialias=True)
+        spoilt[same] = F.interpolate(shrunk, [height, width], mode="bilinear")
+    return spoilt
 
 
-def _jpeg(images: Tensor) -> Tensor:
-    return jpeg(images, torch.empty(len(images), device=images.device).uniform_(20, 80))
+def _jpeg(images: Tensor, draws: Draws) -> Tensor:
+    return jpeg(images, draws.uniform("jpeg", 1, 20, 80)[:, 0])
 
 
 def jpeg(images: Tensor, quality: Tensor) -> Tensor:
@@ -90,26 +99,31 @@ def _cosines(device: torch.device) -> Tensor:
     return rows.to(device)
 
 
-def _colour(images: Tensor) -> Tensor:
-    saturation = torch.empty(len(images), 1, 1, 1, device=images.device).uniform_(0, 1.6)
-    gains = torch.empty(len(images), 3, 1, 1, device=images.device).uniform_(0.85, 1.15)
+def _colour(images: Tensor, draws: Draws) -> Tensor:
+    saturation = draws.uniform("saturation", 1, 0, 1.6).view(-1, 1, 1, 1)
+    gains = draws.uniform("gains", 3, 0.85, 1.15).view(-1, 3, 1, 1)
     grey = images.mean(1, keepdim=True)
     return ((grey + saturation * (images - grey) + 1) * gains - 1).clamp(-1, 1)
 
 
-def _covered(images: Tensor) -> Tensor:
+def covered(images: Tensor, draws: Draws) -> Tensor:
+    """Images (N, 3, H, W) with noise in a rectangle of 4 to 16 % of the area, sides 1:2 to 2:1, in each."""
     height, width = images.shape[2:]
-    area = torch.empty(len(images)).uniform_(0.04, 0.16)
-    aspect = torch.empty(len(images)).uniform_(0.5, 2.0)
-    images = images.clone()
-    for image, part, ratio in zip(images, area.tolist(), aspect.tolist(), strict=True):
-        down, across = (
-            min(side, max(1, round(side * (part * r) ** 0.5)))
-            for side, r in ((height, ratio), (width, 1 / ratio))
-        )
-        top = int(torch.randint(height - down + 1, ()))
-        left = int(torch.randint(width - across + 1, ()))
-        image[:, top : top + down, left : left + across] = (
-            torch.rand(3, down, across, device=image.device) * 2 - 1
-        )
-    return images
+    area = draws.uniform("covered area", 1, 0.04, 0.16)[:, 0]
+    aspect = draws.uniform("covered shape", 1, 0.5, 2.0)[:, 0]
+    place = draws.uniform("covered place", 2)
+    down = _within(height, (area * aspect).sqrt(), place[:, 0])[:, :, None]
+    across = _within(width, (area / aspect).sqrt(), place[:, 1])[:, None, :]
+    noise = draws.uniform("noise", images[0].numel(), -1, 1).view_as(images)
+    return torch.where((down & across)[:, None], noise, images)
+
+
+def _within(side: int, share: Tensor, place: Tensor) -> Tensor:
+    """(N, side): where a stretch of `share` (N,) of the side is, the first one at `place` (N,) 0."""
+    length = (side * share).round().clamp(1, side)[:, None]
+    start = (place[:, None] * (side - length + 1)).floor()
+    pixels = torch.arange(side, device=share.device)
+    return (pixels >= start) & (pixels < start + length)
+
+
+WAYS = (coarse, _jpeg, _colour, covered)
