@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from face_analysis.datasets.attributes import ATTRIBUTES, CLASS_NAMES, Attribute
 from face_analysis.evaluation.fit_calibration import age_interval
 from face_analysis.images.normalise import normalise
+from face_analysis.losses.age import AGE_LOSSES
 from face_analysis.losses.ordinal import counted_age, expected_age
 from face_analysis.models.attributes import AttributeNetwork
 from face_analysis.models.precision import for_inference
@@ -53,6 +54,8 @@ class AttributePredictor:
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.attributes = tuple(name for name in ATTRIBUTES if name in models)
         self._calibration = {name: models[name].calibration.get(name, {}) for name in self.attributes}
+        if "age" in models:
+            self._age_tasks = AGE_LOSSES[models["age"].network.age_loss].tasks
         distinct = {id(models[name].network): models[name] for name in self.attributes}
         self._jobs: list[tuple[nn.Module, bool, list[Attribute]]] = [
             (
@@ -76,7 +79,11 @@ class AttributePredictor:
 
     @torch.inference_mode()
     def logits(self, chips: list[Image]) -> dict[Attribute, Tensor]:
-        """Raw float32 logits (N, outputs) on the CPU of RGB uint8 chips, at least one, (112, 112, 3) each."""
+        """Raw float32 logits on the CPU of RGB uint8 chips, at least one, (112, 112, 3) each.
+
+        Race (N, 5), gender (N, 2), and for age those of the tasks "older than k" (N, 100), whatever loss the
+        network was trained with.
+        """
         images = normalise(torch.from_numpy(np.stack(chips)).permute(0, 3, 1, 2).to(self.device))
         logits: dict[Attribute, Tensor] = {}
         for network, mirrored, attributes in self._jobs:
@@ -85,10 +92,12 @@ class AttributePredictor:
                 turned = network(images.flip(3))
                 output = {name: (output[name] + turned[name]) / 2 for name in attributes}
             logits |= {name: output[name].cpu() for name in attributes}
+        if "age" in logits:
+            logits["age"] = self._age_tasks(logits["age"])
         return logits
 
     def estimates(self, logits: Mapping[Attribute, Tensor]) -> list[Estimates]:
-        """What raw logits (N, outputs) of each attribute say, after the models' calibration."""
+        """What raw logits of each attribute, as `logits` gives them, say after the models' calibration."""
         columns = {name: self._estimates(name, logits[name]) for name in self.attributes}
         rows = zip(*columns.values(), strict=True)
         return [Estimates(**dict(zip(columns, row, strict=True))) for row in rows]

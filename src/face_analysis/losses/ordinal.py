@@ -2,8 +2,10 @@
 
 Niu, Zhou, Wang, Gao, Hua: Ordinal Regression with Multiple Output CNN for Age Estimation, CVPR 2016.
 There each task has two softmax outputs and a weight from the label's frequency (eq. 2 and 3), and the
-age is one plus the number of tasks that answer yes (eq. 1). Here each task is one sigmoid, all
-tasks weigh the same, and since ages start at 0 the age is that number itself.
+age is one plus the number of tasks that answer yes (eq. 1). Here each task is one sigmoid, tasks weigh
+the same unless weights are given, and since ages start at 0 the age is that number itself.
+
+What other losses of age learn is brought to the logits of these tasks, from which every age is decoded.
 """
 
 from __future__ import annotations
@@ -12,21 +14,51 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from face_analysis.models.layers import precise
+
 
 def ordinal_targets(ages: Tensor, thresholds: int) -> Tensor:
     """(N,) ages in years -> (N, thresholds) float32, 1 where the age is over k."""
     return (ages[:, None] > torch.arange(thresholds, device=ages.device)).to(torch.float32)
 
 
-def ordinal_loss(logits: Tensor, ages: Tensor) -> Tensor:
+def ordinal_loss(logits: Tensor, ages: Tensor, weights: Tensor | None = None) -> Tensor:
     """Binary cross-entropy of (N, K) logits, summed over the tasks, averaged over the known ages.
 
-    An age of -1 is unknown and does not count; without any known age the loss is 0.
+    An age of -1 is unknown and does not count; without any known age the loss is 0. `weights` (K,) or (N, K)
+    multiply the tasks. Nothing keeps the tasks from contradicting each other.
     """
+    logits = precise(logits)
+    targets = ordinal_targets(ages, logits.shape[1]).to(logits)
+    weights = None if weights is None else weights.to(logits)
+    loss = F.binary_cross_entropy_with_logits(logits, targets, weights, reduction="none").sum(dim=1)
+    return mean_of_known(loss, ages)
+
+
+def task_weights(counts: Tensor) -> Tensor:
+    """(K + 1,) images of each age 0 ... K -> (K,) float32 weights of the tasks, at most 1.
+
+    sqrt(M_k) / max sqrt(M), where M_k is the larger of the numbers of images older than k and not older
+    (Cao, Mirjalili, Raschka 2020, arXiv 1901.07884, on task importance): a task that is hard to tell from
+    chance counts less.
+    """
+    younger = counts.to(torch.float32).cumsum(0)
+    majority = torch.maximum(younger, younger[-1] - younger)[:-1]
+    return (majority / majority.max().clamp(min=1)).sqrt()
+
+
+def mean_of_known(losses: Tensor, ages: Tensor) -> Tensor:
+    """The mean of losses (N,) over the images whose age (N,) is not -1; 0 where there is none."""
     known = ages >= 0
-    targets = ordinal_targets(ages, logits.shape[1])
-    loss = F.binary_cross_entropy_with_logits(logits.float(), targets, reduction="none").sum(dim=1)
-    return (loss * known).sum() / known.sum().clamp(min=1)
+    return (losses * known).sum() / known.sum().clamp(min=1)
+
+
+def tasks_of_distribution(masses: Tensor) -> Tensor:
+    """(N, K + 1) logarithms of the shares of ages, plus any constant -> (N, K) logits of "older than k"."""
+    masses = precise(masses)
+    younger = masses.logcumsumexp(dim=1)[:, :-1]
+    older = masses.flip(1).logcumsumexp(dim=1).flip(1)[:, 1:]
+    return older - younger
 
 
 def expected_age(logits: Tensor) -> Tensor:
