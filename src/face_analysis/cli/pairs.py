@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from face_analysis.images.chips import FaceCutter
 
 
+CFP = ("cfp_ff", "cfp_fp")
+
+
 @dataclass(frozen=True)
 class BuildOptions:
     """What building is told."""
@@ -29,10 +32,17 @@ class BuildOptions:
         Path | None, Opt("folder to put the sets into (default: beside the .bin files)", "-d")
     ] = None
     protocol: Annotated[
-        Literal["lfw", "cfp_ff", "cfp_fp", "list"] | None,
-        Opt("of photos: lines `name n1 n2` as of LFW; CFP; or list: lines `image label`, two a pair"),
+        Literal["lfw", "cfp_ff", "cfp_fp", "list", "people"] | None,
+        Opt(
+            "of photos: lines `name n1 n2` as of LFW; CFP; list: lines `image label`, two a pair; "
+            "people: pairs drawn from an image list with classes or subjects"
+        ),
     ] = None
-    pairs: Annotated[Path | None, Opt("list of the pairs (default: pairs.txt in the source)")] = None
+    pairs: Annotated[
+        Path | None, Opt("list of the pairs, or of people's images (default: pairs.txt in the source)")
+    ] = None
+    each: Annotated[int, Opt("people: pairs of either kind in each of the ten folds")] = 300
+    seed: Annotated[int, Opt("people: of the pairs that are drawn")] = 0
     name: Annotated[str | None, Opt("of the set (default: that of the .bin file or protocol)", "-n")] = None
     workers: Annotated[int, Opt("threads that decode, detect and align", "-w")] = 2
 
@@ -45,13 +55,16 @@ def main(arguments: Sequence[str]) -> int:
 def build(arguments: Sequence[str]) -> int:
     """Build the sets of `.bin` files, or with a protocol one of photos."""
     options = parse("pairs build", BuildOptions, arguments)
-    if options.workers < 0 or (options.pairs is not None and options.protocol not in ("lfw", "list")):
-        raise UsageError("--workers must be at least 0, and --pairs go with --protocol lfw or list")
+    if options.workers < 0 or (options.pairs is not None and options.protocol in (None, *CFP)):
+        raise UsageError("--workers must be at least 0, and --pairs go with --protocol lfw, list or people")
+    if options.each < 1 or (options.protocol == "people" and options.pairs is None):
+        raise UsageError("--protocol people needs --pairs, a list with classes, and --each at least 1")
     return _build_bins(options) if options.protocol is None else _build_photos(options)
 
 
 def _build_photos(options: BuildOptions) -> int:
-    from face_analysis.datasets.lists import ImageList
+    from face_analysis.datasets.drawn_pairs import draw_pairs
+    from face_analysis.datasets.lists import ImageList, read_image_list
     from face_analysis.datasets.protocols import number_images, read_protocol
     from face_analysis.datasets.sources import FolderSource
     from face_analysis.images.chips import face_cutter
@@ -60,8 +73,12 @@ def _build_photos(options: BuildOptions) -> int:
     if options.dest is None:
         raise UsageError("say where to put the set: give --dest")
     listed = options.pairs or options.source
-    images, pairs = number_images(read_protocol(options.protocol, options.source, options.pairs))
-    name = options.name or (listed.stem if options.protocol == "list" else options.protocol)
+    if options.protocol == "people":
+        drawn = draw_pairs(read_image_list(listed), options.each, options.seed)
+    else:
+        drawn = read_protocol(options.protocol, options.source, options.pairs)
+    images, pairs = number_images(drawn)
+    name = options.name or (listed.stem if options.protocol in ("list", "people") else options.protocol)
     source = FolderSource(ImageList(listed, images), options.source)
     return _build(options, options.dest / name, source, pairs, face_cutter("centre", whole=True))
 

@@ -78,23 +78,27 @@ def assign(
 def _units(listed: ImageList, by: SplitBy, groups: Mapping[str, str] | None) -> NDArray[np.int64]:
     if (by == "group" and groups is None) or (by == "image" and groups is not None):
         raise UsageError("to split by group give --by group and --groups FILE, or --by subject with both")
-    labellings = [_numbered(listed.images)]
+    labellings = [numbered(listed.images)]
     if by == "subject":
-        labellings.append(_subjects(listed))
+        labellings.append(subject_codes(listed))
     if groups is not None:
-        labellings.append(_numbered([groups.get(path, "") for path in listed.images]))
+        labellings.append(numbered([groups.get(path, "") for path in listed.images]))
     return _joined(labellings)
 
 
-def _subjects(listed: ImageList) -> NDArray[np.int64]:
+def subject_codes(listed: ImageList) -> NDArray[np.int64]:
+    """Who is in each row, int64 (N,), -1 unknown: the column `subject`, else `class`.
+
+    Raises UsageError for a list without either.
+    """
     if "subject" in listed.strings:
-        return _numbered(listed.strings["subject"])
+        return numbered(listed.strings["subject"])
     if "class" in listed.labels:
-        return _numbered(["" if code < 0 else str(code) for code in listed.labels["class"].tolist()])
-    raise UsageError(f"{listed.path}: to split by subject the list needs a column `subject` or `class`")
+        return numbered(["" if code < 0 else str(code) for code in listed.labels["class"].tolist()])
+    raise UsageError(f"{listed.path}: to tell people apart the list needs a column `subject` or `class`")
 
 
-def _numbered(names: Sequence[str]) -> NDArray[np.int64]:
+def numbered(names: Sequence[str]) -> NDArray[np.int64]:
     """A number for each distinct name, and one of its own for each row without a name."""
     numbers: dict[str | int, int] = {}
     return np.array(
