@@ -70,18 +70,25 @@ HEADS: dict[str, tuple[Head, Target]] = {
 EVERY = pytest.mark.parametrize("head", HEADS)
 
 
-def curricular_loop(cosines: list[list[float]], labels: list[int], progress: float) -> list[list[float]]:
+def curricular_loop(
+    cosines: list[list[float]], labels: list[int], targets: list[float], progress: float
+) -> list[list[float]]:
     logits = [[64 * value for value in row] for row in cosines]
     for row, label in enumerate(labels):
-        if label < 0:
-            continue
-        target = arcface_target(cosines[row][label], 0.5)
+        limit = arcface_target(targets[row], 0.5)
         for column, cosine in enumerate(cosines[row]):
             if column == label:
-                logits[row][column] = 64 * target
-            elif cosine > target:
+                logits[row][column] = 64 * limit
+            elif cosine > limit:
                 logits[row][column] = 64 * cosine * (progress + cosine)
     return logits
+
+
+def own_cosines(cosines: Tensor, labels: Tensor, elsewhere: float = 0.2) -> Tensor:
+    """Each row's cosine to its class; `elsewhere` for classes that are not among the columns."""
+    values = cosines.tolist()
+    own = [values[row][label] if label >= 0 else elsewhere for row, label in enumerate(labels.tolist())]
+    return torch.tensor(own, dtype=cosines.dtype)
 
 
 @EVERY
@@ -102,8 +109,9 @@ def test_a_head_equals_a_plain_loop(head: str, dtype: torch.dtype, close: float)
 @pytest.mark.parametrize("progress", [0.0, 0.4])
 def test_curricularface_equals_a_plain_loop(progress: float) -> None:
     cosines, labels, _ = rows(torch.float64)
-    expected = curricular_loop(cosines.tolist(), labels.tolist(), progress)
-    found = adaptive.curricularface(cosines, labels, torch.tensor(progress, dtype=torch.float64))
+    targets = own_cosines(cosines, labels)
+    expected = curricular_loop(cosines.tolist(), labels.tolist(), targets.tolist(), progress)
+    found = adaptive.curricularface(cosines, labels, targets, torch.tensor(progress, dtype=torch.float64))
     torch.testing.assert_close(found, torch.tensor(expected, dtype=torch.float64), atol=1e-9, rtol=0)
 
 
@@ -131,7 +139,7 @@ def test_gradients_stay_finite_at_the_ends(head: str, cosine: float) -> None:
     cosines = torch.full((3, 4), cosine, requires_grad=True)
     labels, norms = torch.tensor([0, 3, -1]), torch.tensor([5.0, 30.0, 200.0], requires_grad=True)
     if head == "curricularface":
-        logits = adaptive.curricularface(cosines, labels, torch.tensor(0.3))
+        logits = adaptive.curricularface(cosines, labels, own_cosines(cosines, labels), torch.tensor(0.3))
     else:
         logits = HEADS[head][0](cosines, labels, norms)
     torch.nn.functional.cross_entropy(logits, labels.clamp(min=0)).backward()
@@ -179,7 +187,13 @@ def test_the_scale_of_adacos_equals_a_plain_loop() -> None:
         angles.append(math.acos(values[label]))
     median = sorted(angles)[(len(angles) - 1) // 2]
     expected = math.log(total / len(labels)) / math.cos(min(math.pi / 4, median))
-    found = adaptive.adacos_scale(cosines, labels, torch.tensor(9.0, dtype=torch.float64))
+    scale = torch.tensor(9.0, dtype=torch.float64)
+    others = sum(
+        adaptive.other_classes(cosines[:, part], own, scale)
+        for part, own in ((slice(0, 2), torch.where(labels < 2, labels, -1)), (slice(2, None), labels - 2))
+    )
+    assert isinstance(others, Tensor)
+    found = adaptive.adacos_scale(others, own_cosines(cosines, labels), scale)
     assert float(found) == pytest.approx(expected, rel=1e-12)
 
 
@@ -189,6 +203,5 @@ def test_running_statistics_move_by_their_momentum() -> None:
     mean, std = adaptive.running_norms(torch.tensor(norms), torch.tensor(20.0), torch.tensor(5.0))
     assert float(mean) == pytest.approx(0.99 * 20 + 0.01 * lengths.mean())
     assert float(std) == pytest.approx(0.99 * 5 + 0.01 * lengths.std(ddof=1))
-    cosines, labels = torch.tensor([[0.2, 0.4], [0.6, -0.8], [0.1, 0.1]]), torch.tensor([1, 0, -1])
-    progress = adaptive.curricular_progress(cosines, labels, torch.tensor(0.3))
+    progress = adaptive.curricular_progress(torch.tensor([0.4, 0.6]), torch.tensor(0.3))
     assert float(progress) == pytest.approx(0.99 * 0.3 + 0.01 * 0.5)

@@ -3,8 +3,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from face_analysis.datasets.pair_writer import write_pair_set
+from face_analysis.datasets.pairs import Pairs
+from face_analysis.images.decode import decode
 from face_analysis.training.options import TrainOptions
 
 MakeOptions = Callable[..., TrainOptions]
@@ -32,6 +36,63 @@ def options(few: Path, tmp_path: Path) -> MakeOptions:
             "depth": 18,
             "width": 0.125,
             "batch_size": 6,
+            "epochs": 2,
+            "lr": 0.02,
+            "validations": 1,
+            "workers": 0,
+            "precision": "32-true",
+        }
+        return TrainOptions(**{**values, **changes})  # type: ignore[arg-type]
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def people(patterns: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A list `path class` of 45 generated pictures of 10 kinds, by absolute paths."""
+    rows = [line.split() for line in patterns.read_text().splitlines()[:45]]
+    path = tmp_path_factory.mktemp("people") / "people.txt"
+    path.write_text(
+        "".join(f"{patterns.parent}/{name} {2 * int(race) + int(sex)}\n" for name, race, sex, _ in rows)
+    )
+    return path
+
+
+@pytest.fixture(scope="session")
+def sets(people: Path) -> Path:
+    """A folder with the verification sets `one` and `two`: 40 pairs of the first pictures of `people`."""
+    listed = [line.split() for line in people.read_text().splitlines()]
+    chips = [decode(Path(name).read_bytes(), name) for name, _ in listed[:20]]
+    kind = [int(number) for _, number in listed]
+    every = [(a, b) for a in range(20) for b in range(a)]
+    same = [pair for pair in every if kind[pair[0]] == kind[pair[1]]][:20]
+    different = [pair for pair in every if kind[pair[0]] != kind[pair[1]]][: len(same)]
+    for name, stride in (("one", 1), ("two", 2)):
+        first, second = np.array([*same[::stride], *different[::stride]]).T
+        count = len(first) // 2
+        truth = np.arange(2 * count) < count
+        pairs = Pairs(first, second, truth, np.arange(2 * count) % count % 5)
+        names = [f"{number}.jpg" for number in range(20)]
+        write_pair_set(people.parent / "sets" / name, names, pairs, ((chip, True) for chip in chips))
+    return people.parent / "sets"
+
+
+@pytest.fixture
+def recognition(people: Path, sets: Path, tmp_path: Path) -> MakeOptions:
+    """Options of a short run of recognition: 2 epochs of 5 steps; keyword arguments change them."""
+
+    def make(**changes: object) -> TrainOptions:
+        values: dict[str, object] = {
+            "attribute": ("recognition",),
+            "train_list": people,
+            "val_source": sets,
+            "val_list": ("one", "two"),
+            "output": tmp_path / "run",
+            "depth": 18,
+            "width": 0.125,
+            "embedding_size": 16,
+            "dropout": 0.0,
+            "batch_size": 9,
             "epochs": 2,
             "lr": 0.02,
             "validations": 1,

@@ -55,7 +55,7 @@ def test_age_is_balanced_by_its_bands_and_the_validation_stays_as_it_is(
 ) -> None:
     run = train(options(attribute=("age",), train_list=uneven, balance="age", epochs=1))
     assert Counter(torch.cat(seen)[:, 0].tolist()) == {4: 15, 25: 15}
-    assert len(run.validation) == 24
+    assert len(run.plan.validation[0]) == 24
 
 
 def test_classes_drawn_equally_often_have_equal_weights(

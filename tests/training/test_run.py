@@ -6,6 +6,7 @@ import os
 import resource
 import signal
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -23,9 +24,10 @@ from face_analysis.errors import (
     UsageError,
     WriteError,
 )
-from face_analysis.models.weights import load_model
+from face_analysis.losses.age import AGE_LOSSES
+from face_analysis.models.weights import load_attributes, load_model
 from face_analysis.training import attributes, callbacks
-from face_analysis.training.finish import finish
+from face_analysis.training.finish import finish_attributes
 from face_analysis.training.options import TrainOptions
 from face_analysis.training.run import train
 
@@ -48,14 +50,14 @@ def test_a_joint_run_leaves_all_its_files_and_a_model_that_loads(
     options: MakeOptions, tmp_path: Path
 ) -> None:
     run = train(options())
-    done = finish(run)
+    finish_attributes(run)
     folder = tmp_path / "run"
     config = yaml.safe_load((folder / "config.yaml").read_text())
     assert config["attribute"] == ["race", "gender", "age"]
     assert config["width"] == 0.125
     assert sorted(path.name for path in (folder / "checkpoints").iterdir()) == ["best.ckpt", "last.ckpt"]
     assert list((folder / "tensorboard").glob("events.*"))
-    loaded = load_model(done.weights, ("race", "gender", "age"))
+    loaded = load_attributes(run.folder.weights, ("race", "gender", "age"))
     best = torch.load(folder / "checkpoints" / "best.ckpt", weights_only=True)["state_dict"]
     for name, tensor in loaded.network.state_dict().items():
         assert torch.equal(tensor, best[f"network.{name}"])
@@ -74,7 +76,7 @@ def test_logged_validation_measures_equal_those_of_the_saved_model(
     options: MakeOptions, tmp_path: Path
 ) -> None:
     run = train(options(epochs=3, lr=0.05))
-    report = finish(run).report
+    report = finish_attributes(run).report
     logged = [row for row in rows(tmp_path / "run") if row["val_score"]]
     best = max(logged, key=lambda row: float(row["val_score"]))
     race = report.attributes["race"].overall.measures["accuracy"].value
@@ -170,7 +172,7 @@ def test_a_loss_that_is_not_finite_names_step_images_and_learning_rate(
     def broken(logits: torch.Tensor, ages: torch.Tensor) -> torch.Tensor:
         return logits.sum() * math.nan
 
-    monkeypatch.setattr(attributes, "ordinal_loss", broken)
+    monkeypatch.setitem(AGE_LOSSES, "ordinal", replace(AGE_LOSSES["ordinal"], loss=broken))
     with pytest.raises(NonFiniteLossError, match=r"step 0 .*learning rate 0\.02, images .*patterns/.*\.jpg"):
         train(options())
 
@@ -219,23 +221,28 @@ def test_unreadable_images_are_recorded_and_the_run_goes_on(
 def test_pretrained_starts_from_the_backbone_and_the_heads_that_fit(
     options: MakeOptions, tmp_path: Path
 ) -> None:
-    first = finish(train(options(attribute=("race", "age"), epochs=1)))
+    first = train(options(attribute=("race", "age"), epochs=1))
+    finish_attributes(first)
     run = train(
         options(
             attribute=("race", "gender"),
             epochs=1,
             lr=1e-12,
-            pretrained=first.weights,
+            pretrained=first.folder.weights,
             output=tmp_path / "next",
         )
     )
-    before, after = load_model(first.weights).network.state_dict(), run.network.state_dict()
+    before, after = load_model(first.folder.weights).network.state_dict(), run.network.state_dict()
     torch.testing.assert_close(
         after["backbone.body.0.res_layer.1.weight"], before["backbone.body.0.res_layer.1.weight"]
     )
     torch.testing.assert_close(after["heads.race.weight"], before["heads.race.weight"])
     with pytest.raises(ModelMismatchError, match="--width"):
-        train(options(attribute=("race",), width=0.25, pretrained=first.weights, output=tmp_path / "other"))
+        train(
+            options(
+                attribute=("race",), width=0.25, pretrained=first.folder.weights, output=tmp_path / "other"
+            )
+        )
 
 
 @pytest.mark.parametrize(
@@ -243,7 +250,7 @@ def test_pretrained_starts_from_the_backbone_and_the_heads_that_fit(
     [
         ({"attribute": ("weight",)}, "--attribute weight"),
         ({"attribute": ("race", "race")}, "at most once"),
-        ({"attribute": ("recognition",)}, "race, gender and age only"),
+        ({"attribute": ("recognition", "age")}, "give recognition alone"),
         ({"loss_weights": (1.0,)}, "--loss_weights"),
         ({"num_classes": 7}, "--num_classes 7"),
         ({"batch_size": 1}, "--batch_size 1"),
@@ -300,7 +307,8 @@ def test_signals_and_the_screen_are_given_back_when_a_run_fails(
     options: MakeOptions, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     handlers = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
-    monkeypatch.setattr(attributes, "ordinal_loss", lambda logits, ages: logits.sum() * math.nan)
+    broken = replace(AGE_LOSSES["ordinal"], loss=lambda logits, ages: logits.sum() * math.nan)
+    monkeypatch.setitem(AGE_LOSSES, "ordinal", broken)
     with pytest.raises(NonFiniteLossError):
         train(options())
     assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == handlers

@@ -9,7 +9,7 @@ import torch
 from torch.optim.lr_scheduler import CosineAnnealingLR, LinearLR, SequentialLR
 
 from face_analysis.errors import UsageError
-from face_analysis.training.attributes import warm_cosine
+from face_analysis.training.optimiser import warm_cosine
 from face_analysis.training.options import TrainOptions
 from face_analysis.training.run import train
 

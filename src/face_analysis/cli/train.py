@@ -3,24 +3,49 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from face_analysis.cli.parser import parse
 from face_analysis.training.options import TrainOptions
+
+if TYPE_CHECKING:
+    from face_analysis.training.run import TrainedRun
 
 
 def main(arguments: Sequence[str]) -> int:
     """Exit status 0, or 1 when images could not be read."""
     options = parse("train", TrainOptions, arguments)
+    from face_analysis.losses.processes import rank
     from face_analysis.memory import keep_freed_memory
-    from face_analysis.reports.attribute_tables import overall_table
-    from face_analysis.reports.files import write_report
-    from face_analysis.training.finish import finish
+    from face_analysis.training.checked import check
+    from face_analysis.training.launch import processes, start_processes
     from face_analysis.training.run import train
 
+    check(options)
+    start_processes(options, arguments)
     keep_freed_memory()
-    run = train(options)
-    done = finish(run)
-    write_report(done.report, done.labels, done.predictions, run.folder.path / "validation")
-    print(overall_table(done.report))
-    print(f"model: {done.weights}")
+    with processes():
+        run = train(options)
+        first = rank() == 0
+    if not first:
+        return 0
+    print(_finish(run))
+    print(f"model: {run.folder.weights}")
     return run.failures.report()
+
+
+def _finish(run: TrainedRun) -> str:
+    """The table of the best network's measures, after writing its report and weights."""
+    from face_analysis.reports.attribute_tables import overall_table
+    from face_analysis.reports.files import write_report
+    from face_analysis.reports.verification_files import verification_tables, write_verification
+    from face_analysis.training.finish import finish_attributes, finish_recognition
+
+    folder = run.folder.path / "validation"
+    if run.options.recognition:
+        reports = finish_recognition(run)
+        write_verification(reports, folder)
+        return verification_tables(reports).strip()
+    done = finish_attributes(run)
+    write_report(done.report, done.labels, done.predictions, folder)
+    return overall_table(done.report)

@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 
 Attribute = Literal["race", "gender", "age"]
 ATTRIBUTES: tuple[Attribute, ...] = get_args(Attribute)
+Column = Literal["race", "gender", "age", "class"]
+"""What a label can be of; a class is a person, by any number from 0."""
 
 RACES = ("caucasian", "african-american", "asian", "indian", "other")
 GENDERS = ("female", "male")
@@ -27,6 +29,6 @@ LABEL_COUNT: dict[Attribute, int] = {"race": len(RACES), "gender": len(GENDERS),
 """How many label values are valid: 0 ... LABEL_COUNT - 1."""
 
 
-def known(attribute: Attribute, labels: NDArray[np.integer]) -> NDArray[np.bool_]:
-    """Which labels lie in the attribute's range; everything else (-1 too) means unknown."""
-    return (labels >= 0) & (labels < LABEL_COUNT[attribute])
+def known(column: Column, labels: NDArray[np.integer]) -> NDArray[np.bool_]:
+    """Which labels lie in the column's range; everything else (-1 too) means unknown."""
+    return labels >= 0 if column == "class" else (labels >= 0) & (labels < LABEL_COUNT[column])

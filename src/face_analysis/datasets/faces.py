@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from face_analysis.datasets.attributes import LABEL_COUNT, UNKNOWN, Attribute, known
+from face_analysis.datasets.attributes import LABEL_COUNT, UNKNOWN, Attribute, Column, known
 from face_analysis.datasets.lmdb_format import UNNAMED
 from face_analysis.datasets.sources import ImageSource
+from face_analysis.datasets.splits import numbered
 from face_analysis.errors import EmptyDataError, UnreadableImageError
 from face_analysis.images.chips import FaceCutter
 from face_analysis.images.decode import decode, fit
@@ -23,7 +24,7 @@ from face_analysis.types import Image, ImageFailure
 class FaceBatch(NamedTuple):
     """Images that could be read, and those that could not.
 
-    `images` uint8 (N, 3, H, W) RGB in channels-last memory; `labels` int64 (N, attributes), -1 unknown;
+    `images` uint8 (N, 3, H, W) RGB in channels-last memory; `labels` int64 (N, columns), -1 unknown;
     `indices` int64 (N,), rows of the source; `failures` the unreadable ones, so N may be 0.
     """
 
@@ -44,10 +45,10 @@ def collate(batch: FaceBatch) -> FaceBatch:
 
 
 class FaceDataset(Dataset[FaceBatch]):
-    """The rows of a source where at least one of `attributes` is known.
+    """The rows of a source where at least one of the label `columns` is known.
 
-    `rows` int64 (N,) are their rows in the source, `labels` int64 (N, attributes) their labels, -1 unknown;
-    `left_out` counts, for each attribute, all rows of the source where it is not known. `cutter` makes the
+    `rows` int64 (N,) are their rows in the source, `labels` int64 (N, columns) their labels, -1 unknown;
+    `left_out` counts, for each column, all rows of the source where it is not known. `cutter` makes the
     chip of an image, which must give one; its default takes images as aligned faces. With `use_mask`, pixels
     where the stored mask is 0 become 0. Raises EmptyDataError when no row is left.
     """
@@ -55,21 +56,21 @@ class FaceDataset(Dataset[FaceBatch]):
     def __init__(
         self,
         source: ImageSource,
-        attributes: Sequence[Attribute],
+        columns: Sequence[Column],
         cutter: FaceCutter | None = None,
         use_mask: bool = False,
     ) -> None:
         self.source = source
-        self.attributes = tuple(attributes)
+        self.columns = tuple(columns)
         self.cutter = cutter or FaceCutter()
         self.use_mask = use_mask
-        columns = np.stack([_column(source, name, self.attributes) for name in self.attributes], axis=1)
-        usable = np.stack([known(name, columns[:, i]) for i, name in enumerate(self.attributes)], axis=1)
-        self.left_out = {name: int((~usable[:, i]).sum()) for i, name in enumerate(self.attributes)}
+        labels = np.stack([_column(source, name, self.columns) for name in self.columns], axis=1)
+        usable = np.stack([known(name, labels[:, i]) for i, name in enumerate(self.columns)], axis=1)
+        self.left_out = {name: int((~usable[:, i]).sum()) for i, name in enumerate(self.columns)}
         self.rows: NDArray[np.int64] = np.flatnonzero(usable.any(axis=1)).astype(np.int64)
-        self.labels: NDArray[np.int64] = np.where(usable, columns, UNKNOWN)[self.rows]
+        self.labels: NDArray[np.int64] = np.where(usable, labels, UNKNOWN)[self.rows]
         if not len(self.rows):
-            wanted = " or ".join(self.attributes)
+            wanted = " or ".join(self.columns)
             raise EmptyDataError(
                 f"{source.origin}: no row has a known {wanted}; check the labels and their ranges"
             )
@@ -79,7 +80,7 @@ class FaceDataset(Dataset[FaceBatch]):
 
     def counts(self, attribute: Attribute) -> NDArray[np.int64]:
         """How many rows have each label value, int64 (labels,), in the order of the codes."""
-        labels = self.labels[:, self.attributes.index(attribute)]
+        labels = self.labels[:, self.columns.index(attribute)]
         return np.bincount(labels[labels >= 0], minlength=LABEL_COUNT[attribute]).astype(np.int64)
 
     def __getitem__(self, index: int) -> FaceBatch:
@@ -111,14 +112,16 @@ class FaceDataset(Dataset[FaceBatch]):
         return chip
 
 
-def _column(source: ImageSource, attribute: Attribute, wanted: Sequence[Attribute]) -> NDArray[np.int64]:
+def _column(source: ImageSource, name: Column, wanted: Sequence[Column]) -> NDArray[np.int64]:
     labels = source.labels
-    if attribute in labels:
-        return labels[attribute]
+    if name in labels:
+        return labels[name]
+    if name == "class" and "subject" in source.strings:
+        return numbered(source.strings["subject"])
     if UNNAMED in labels and len(wanted) == 1:
         return labels[UNNAMED]
     there = ", ".join(labels) or "none"
     raise EmptyDataError(
-        f"{source.origin}: no column for {attribute} (label columns: {there}); use a list that has it, or "
-        "mend the first line, which tells a list's form: path race gender age"
+        f"{source.origin}: no column for {name} (label columns: {there}); use a list that has it, or "
+        "mend the first line, which tells a list's form: path race gender age, or path class"
     )

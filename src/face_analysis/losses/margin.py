@@ -33,10 +33,11 @@ def arcface(cosines: Tensor, labels: Tensor, margin: float = 0.5, scale: float =
     Deng, Guo, Xue, Zafeiriou 2019 (arXiv 1801.07698), eq. 3. Past theta = pi - margin, where the cosine would
     rise again, a line goes on downwards: cos(theta) - margin * sin(margin).
     """
-    return with_targets(cosines, labels, partial(_turned, margin=margin), scale)
+    return with_targets(cosines, labels, partial(turned, margin=margin), scale)
 
 
-def _turned(target: Tensor, margin: float) -> Tensor:
+def turned(target: Tensor, margin: float) -> Tensor:
+    """cos(theta + margin) of cos(theta), and past theta = pi - margin the line of `arcface`."""
     further = target * math.cos(margin) - sine(target) * math.sin(margin)
     return torch.where(target > -math.cos(margin), further, target - margin * math.sin(margin))
 
@@ -70,6 +71,11 @@ def best_subcentres(cosines: Tensor, subcentres: int) -> Tensor:
     Deng et al. 2020, Sub-center ArcFace (ECCV), section 3.3; `arcface` of it is that paper's loss.
     """
     return cosines.reshape(len(cosines), -1, subcentres).amax(dim=2)
+
+
+def own_cosines(cosines: Tensor, labels: Tensor) -> Tensor:
+    """(N,): the cosine of each row's labelled class, 0 where it is not among these columns."""
+    return cosines.gather(1, labels.clamp(min=0)[:, None])[:, 0] * (labels >= 0)
 
 
 def sine(cosines: Tensor) -> Tensor:

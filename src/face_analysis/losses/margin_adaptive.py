@@ -11,7 +11,7 @@ import math
 import torch
 from torch import Tensor
 
-from face_analysis.losses.margin import SCALE, arcface, sine, with_targets
+from face_analysis.losses.margin import SCALE, arcface, sine, turned, with_targets
 
 
 def adacos_first_scale(classes: int) -> float:
@@ -19,21 +19,24 @@ def adacos_first_scale(classes: int) -> float:
     return math.sqrt(2) * math.log(max(classes, 3) - 1)
 
 
-def adacos_scale(cosines: Tensor, labels: Tensor, scale: Tensor) -> Tensor:
+def other_classes(cosines: Tensor, labels: Tensor, scale: Tensor) -> Tensor:
+    """(N,): over the columns of classes other than a row's own, the sum of exp(scale * cos)."""
+    with torch.no_grad():
+        weights = torch.exp(scale * cosines)
+        target = weights.gather(1, labels.clamp(min=0)[:, None])[:, 0]
+        return weights.sum(dim=1) - target * (labels >= 0)
+
+
+def adacos_scale(others: Tensor, targets: Tensor, scale: Tensor) -> Tensor:
     """The next scale from the present one, a scalar.
 
-    Zhang et al. 2019, AdaCos (arXiv 1905.00292), eq. 15 and 16: log of the mean over the rows of the other
-    classes' summed exp(scale * cos), over the cosine of the median angle to the labelled class, at most
-    pi / 4. Of a row without a label among the columns all of these are others.
+    `others` (N,) are the sums of `other_classes` over all classes, `targets` (N,) the cosines of each row's
+    own class. Zhang et al. 2019, AdaCos (arXiv 1905.00292), eq. 15 and 16: log of the mean of `others`, over
+    the cosine of the median angle to the labelled class, at most pi / 4.
     """
     with torch.no_grad():
-        here = labels >= 0
-        columns = labels.clamp(min=0)[:, None]
-        target = cosines.gather(1, columns)[:, 0]
-        weights = torch.exp(scale * cosines)
-        others = weights.sum(dim=1) - torch.where(here, torch.exp(scale * target), torch.zeros_like(target))
-        angle = torch.acos(target[here].clamp(-1, 1)).median() if here.any() else torch.zeros_like(scale)
-        return others.mean().log() / torch.cos(angle.clamp(max=math.pi / 4))
+        angle = torch.acos(targets.clamp(-1, 1)).median()
+        return (others.mean().log() / torch.cos(angle.clamp(max=math.pi / 4))).to(scale.dtype)
 
 
 def adaface(
@@ -96,24 +99,28 @@ def magface_penalty(norms: Tensor, longest: float = 110.0) -> Tensor:
 
 
 def curricularface(
-    cosines: Tensor, labels: Tensor, progress: Tensor, margin: float = 0.5, scale: float = SCALE
+    cosines: Tensor,
+    labels: Tensor,
+    targets: Tensor,
+    progress: Tensor,
+    margin: float = 0.5,
+    scale: float = SCALE,
 ) -> Tensor:
     """ArcFace that weighs hard negatives, those with cos_j > cos(theta_y + margin), by progress + cos_j.
 
-    Huang et al. 2020, CurricularFace (arXiv 2004.00288), eq. 6 and 10. `progress`, a scalar, is that of
-    `curricular_progress`. A row without a label among the columns has no hard negatives there.
+    `targets` (N,) are the cosines of each row's own class, wherever its column is. Huang et al. 2020,
+    CurricularFace (arXiv 2004.00288), eq. 6 and 10. `progress`, a scalar, is that of `curricular_progress`.
     """
-    plain = arcface(cosines, labels, margin, scale)
-    columns = labels.clamp(min=0)[:, None]
-    limit = plain.gather(1, columns).detach() / scale
-    hard = (cosines > limit) & (labels >= 0)[:, None]
-    hard.scatter_(1, columns, False)
-    return torch.where(hard, scale * cosines * (progress + cosines), plain)
+    limit = turned(targets.detach(), margin)[:, None]
+    hard = cosines > limit
+    hard &= ~_own_columns(hard, labels)
+    return torch.where(hard, scale * cosines * (progress + cosines), arcface(cosines, labels, margin, scale))
 
 
-def curricular_progress(cosines: Tensor, labels: Tensor, progress: Tensor, momentum: float = 0.01) -> Tensor:
-    """The running mean of the labelled classes' cosines (eq. 11), a scalar."""
-    target = cosines.detach().gather(1, labels.clamp(min=0)[:, None])[:, 0]
-    here = labels >= 0
-    mean = (target * here).sum() / here.sum().clamp(min=1)
-    return torch.lerp(progress, mean, momentum)
+def curricular_progress(targets: Tensor, progress: Tensor, momentum: float = 0.01) -> Tensor:
+    """The running mean of the cosines (N,) of each row's own class (eq. 11), a scalar."""
+    return torch.lerp(progress, targets.detach().mean(), momentum)
+
+
+def _own_columns(like: Tensor, labels: Tensor) -> Tensor:
+    return torch.zeros_like(like).scatter_(1, labels.clamp(min=0)[:, None], (labels >= 0)[:, None])

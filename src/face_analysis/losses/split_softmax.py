@@ -9,6 +9,8 @@ import torch.distributed as dist
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from face_analysis.losses.processes import reduced
+
 
 def split_cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
     """The mean cross-entropy of the same N rows in every process, each with its own columns of the logits.
@@ -24,13 +26,13 @@ def split_cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
 class _SplitCrossEntropy(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, logits: Tensor, labels: Tensor) -> Tensor:
-        largest = _reduced(logits.amax(dim=1), dist.ReduceOp.MAX)
+        largest = reduced(logits.amax(dim=1), dist.ReduceOp.MAX)
         shares = logits.sub_(largest[:, None]).exp_()
         columns = labels.clamp(min=0)[:, None]
-        sums = _reduced(shares.sum(dim=1), dist.ReduceOp.SUM)
+        sums = reduced(shares.sum(dim=1))
         shares.div_(sums[:, None])
         here = labels >= 0
-        target = _reduced(shares.gather(1, columns)[:, 0] * here, dist.ReduceOp.SUM)
+        target = reduced(shares.gather(1, columns)[:, 0] * here)
         ctx.save_for_backward(shares, columns, here)
         return -target.clamp(min=torch.finfo(target.dtype).tiny).log().mean()
 
@@ -40,9 +42,3 @@ class _SplitCrossEntropy(torch.autograd.Function):
         shares, columns, here = ctx.saved_tensors
         shares.scatter_add_(1, columns, -here.to(shares.dtype)[:, None])
         return shares.mul_(gradient / len(shares)), None
-
-
-def _reduced(values: Tensor, operation: Any) -> Tensor:
-    if dist.is_available() and dist.is_initialized():
-        dist.all_reduce(values, operation)
-    return values

@@ -11,11 +11,14 @@ from typing import Any
 
 import lightning as L
 import torch
+import torch.distributed as dist
 from tqdm import tqdm
 
 from face_analysis.errors import InterruptedRunError
 from face_analysis.files import FailureLog
-from face_analysis.training.attributes import SCORE
+from face_analysis.losses.processes import rank, reduced, world
+from face_analysis.training.task import SCORE
+from face_analysis.types import ImageFailure
 
 
 class Progress(L.Callback):
@@ -115,7 +118,11 @@ class StopOnSignal(L.Callback):
         self, trainer: L.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Save and stop where no step is half done; a validation that is due comes first, and saves."""
-        if self.received is not None and (batch_idx + 1) % int(trainer.val_check_batch or 1) != 0:
+        if world() > 1:  # the signal may reach the processes in different steps
+            self.received = int(reduced(torch.tensor(self.received or 0), dist.ReduceOp.MAX)) or None
+        half_done = (batch_idx + 1) % trainer.accumulate_grad_batches != 0
+        validation_is_due = (batch_idx + 1) % int(trainer.val_check_batch or 1) == 0
+        if self.received is not None and not half_done and not validation_is_due:
             trainer.save_checkpoint(self.checkpoint)
             self._stop(trainer)
 
@@ -157,7 +164,7 @@ class StopOnSignal(L.Callback):
 
 
 class RecordFailures(L.Callback):
-    """Writes images that could not be read to the record, and lets the run go on."""
+    """Writes images that no process could read to the record, and lets the run go on."""
 
     def __init__(self, record: FailureLog) -> None:
         self.record = record
@@ -166,10 +173,20 @@ class RecordFailures(L.Callback):
         self, trainer: L.Trainer, pl_module: Any, outputs: Any, batch: Any, i: int
     ) -> None:
         """Note what the training batch lost."""
-        self.record.add(batch.failures)
+        self._note(batch.failures)
 
     def on_validation_batch_end(
         self, trainer: L.Trainer, pl_module: Any, outputs: Any, batch: Any, i: int, dataloader_idx: int = 0
     ) -> None:
         """Note what the validation batch lost."""
-        self.record.add(batch.failures)
+        self._note(batch.failures)
+
+    def _note(self, failures: list[ImageFailure]) -> None:
+        if int(reduced(torch.tensor(len(failures)))) == 0:
+            return
+        everyones: list[list[ImageFailure]] = [failures]
+        if world() > 1:
+            everyones = [[] for _ in range(world())]
+            dist.all_gather_object(everyones, failures)
+        if rank() == 0:
+            self.record.add(failure for one in everyones for failure in one)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +11,9 @@ import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
-from face_analysis.datasets.attributes import Attribute
 from face_analysis.errors import MissingFileError, ModelMismatchError
 from face_analysis.files import whole_file
-from face_analysis.training.attributes import SCORE
-from face_analysis.zoo.card import BackboneConfig
+from face_analysis.training.task import SCORE
 
 IDENTITY = "face_analysis"
 
@@ -33,11 +30,10 @@ class WholeFileIO(TorchCheckpointIO):
 
 
 class Identity(L.Callback):
-    """Writes into each checkpoint which attributes and backbone it is of."""
+    """Writes into each checkpoint what run it is of."""
 
-    def __init__(self, attributes: tuple[Attribute, ...], backbone: BackboneConfig) -> None:
-        self.attributes = attributes
-        self.identity = {"attributes": list(attributes), "backbone": asdict(backbone)}
+    def __init__(self, identity: dict[str, Any]) -> None:
+        self.identity = identity
 
     def on_save_checkpoint(self, trainer: L.Trainer, pl_module: Any, checkpoint: dict[str, Any]) -> None:
         """Add the entry."""
@@ -52,17 +48,16 @@ def savers(folder: Path) -> list[ModelCheckpoint]:
     return [best, last]
 
 
-def resume_point(resume: Path, attributes: tuple[Attribute, ...], backbone: BackboneConfig) -> Path:
-    """The checkpoint of a run folder (its last) or a file, if it is of these attributes and backbone."""
+def resume_point(resume: Path, identity: dict[str, Any]) -> Path:
+    """The checkpoint of a run folder (its last) or a file, if it is of a run with this identity."""
     path = resume / "checkpoints" / "last.ckpt" if resume.is_dir() else resume
     if not path.is_file():
         raise MissingFileError(path, "checkpoint to resume")
-    identity = read_checkpoint(path).get(IDENTITY, {})
-    wanted = Identity(attributes, backbone).identity
-    for what in ("attributes", "backbone"):
-        if identity.get(what) != wanted[what]:
+    found = read_checkpoint(path).get(IDENTITY, {})
+    for what, wanted in identity.items():
+        if found.get(what) != wanted:
             raise ModelMismatchError(
-                f"{path} is a run of {what} {identity.get(what)}, not of {wanted[what]}; "
+                f"{path} is a run of {what} {found.get(what)}, not of {wanted}; "
                 "give the options it was started with, or start a new run without --resume"
             )
     return path

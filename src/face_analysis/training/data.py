@@ -2,26 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from torch.utils.data import DataLoader
+import numpy as np
+import torch
+from torch.utils.data import DataLoader, Dataset
 
 from face_analysis.datasets.attributes import Attribute
 from face_analysis.datasets.faces import FaceBatch, FaceDataset, collate
-from face_analysis.datasets.samplers import GlobalBatches
-from face_analysis.datasets.sources import open_source
-from face_analysis.errors import UsageError
+from face_analysis.datasets.label_groups import group_index
+from face_analysis.datasets.pack import folder_of_classes
+from face_analysis.datasets.pair_sets import PairSet, open_pairs
+from face_analysis.datasets.samplers import ClassBatches, GlobalBatches, PeopleBatches
+from face_analysis.datasets.sources import ImageSource, open_source
+from face_analysis.errors import EmptyDataError, UsageError
 from face_analysis.images.chips import FaceCutter, face_cutter
+from face_analysis.losses.processes import rank, world
 from face_analysis.training.options import TrainOptions
+from face_analysis.zoo.card import RECOGNITION
+
+
+class PairImages(Dataset[FaceBatch]):
+    """The images of a verification set, without labels."""
+
+    def __init__(self, pair_set: PairSet) -> None:
+        self.pair_set = pair_set
+
+    def __len__(self) -> int:
+        return len(self.pair_set.images)
+
+    def __getitems__(self, indices: Sequence[int]) -> FaceBatch:
+        """A batch by rows of the set."""
+        pixels = torch.from_numpy(np.array(self.pair_set.images[list(indices)]))
+        labels = torch.empty(len(indices), 0, dtype=torch.int64)
+        return FaceBatch(pixels.permute(0, 3, 1, 2), labels, torch.tensor(indices, dtype=torch.int64), [])
 
 
 class BatchLoader(DataLoader[FaceBatch]):
     """A loader whose position is part of a checkpoint: Lightning saves and restores its state."""
 
-    def __init__(self, dataset: FaceDataset, batches: GlobalBatches, workers: int) -> None:
+    def __init__(self, dataset: FaceDataset | PairImages, batches: GlobalBatches, workers: int) -> None:
         super().__init__(
             dataset,
             batch_sampler=batches,
@@ -48,6 +71,75 @@ class BatchLoader(DataLoader[FaceBatch]):
         self.batches.start = state["given"]
 
 
+def train_loader(dataset: FaceDataset, options: TrainOptions) -> BatchLoader:
+    """Shuffled batches of the training images, each a part of `batch_size`, as the options draw them."""
+    size = options.batch_size // options.accumulate
+    place = {"seed": options.seed, "rank": rank(), "world": world()}
+    if options.balance is not None:
+        labels = group_index(options.balance, dataset.labels[:, dataset.columns.index(options.balance)])
+        return BatchLoader(dataset, ClassBatches(labels, size, **place), options.workers)
+    if options.images_per_person:
+        people = size // options.images_per_person
+        batches = PeopleBatches(dataset.labels[:, 0], people, options.images_per_person, **place)
+        return BatchLoader(dataset, batches, options.workers)
+    return BatchLoader(dataset, GlobalBatches(len(dataset), size, shuffle=True, **place), options.workers)
+
+
+def val_loader(dataset: FaceDataset | PairImages, options: TrainOptions) -> BatchLoader:
+    """The validation images in order; those of a verification set are in memory, and need no workers."""
+    batches = GlobalBatches(len(dataset), options.batch_size, shuffle=False, rank=rank(), world=world())
+    return BatchLoader(dataset, batches, options.workers if isinstance(dataset, FaceDataset) else 0)
+
+
+def train_dataset(options: TrainOptions, attributes: tuple[Attribute, ...]) -> FaceDataset:
+    """The images of --train_source and --train_list with their labels for these attributes."""
+    _require_training_images(options)
+    cutter = replace(chip_cutter(options), borders="mixed")
+    return open_dataset(options.train_source, options.train_list, attributes, options, cutter)
+
+
+def people_dataset(options: TrainOptions) -> FaceDataset:
+    """The images of --train_source and --train_list with their classes; each subfolder is one without a list.
+
+    Raises EmptyDataError where there are fewer than two people.
+    """
+    _require_training_images(options)
+    source = _people_source(options)
+    dataset = FaceDataset(source, ("class",), chip_cutter(options), options.use_mask)
+    if len(np.unique(dataset.labels)) < 2:
+        raise EmptyDataError(f"{source.origin}: images of one person only; recognition needs at least two")
+    return dataset
+
+
+def _people_source(options: TrainOptions) -> ImageSource:
+    source, image_list = options.train_source, options.train_list
+    if source is not None and source.is_dir() and image_list is None:
+        return folder_of_classes(source)
+    return open_source(source, image_list, RECOGNITION)
+
+
+def val_dataset(options: TrainOptions, attributes: tuple[Attribute, ...]) -> FaceDataset:
+    """The images of --val_source and --val_list with their labels for these attributes."""
+    if options.val_source is None and not options.val_list:
+        raise UsageError("nothing to validate on: give --val_source (a folder or an LMDB) and --val_list")
+    if len(options.val_list) > 1:
+        raise UsageError(f"--val_list takes one list for attributes, not {len(options.val_list)}")
+    image_list = Path(options.val_list[0]) if options.val_list else None
+    return open_dataset(options.val_source, image_list, attributes, options, chip_cutter(options))
+
+
+def val_sets(options: TrainOptions) -> list[PairSet]:
+    """The verification sets that --val_list names in --val_source, written as a Python list too."""
+    names = [name for word in options.val_list for name in word.replace(",", " ").split()]
+    names = [name.strip("[]()'\"") for name in names]
+    names = [name for name in names if name]
+    if not names:
+        raise UsageError(
+            "nothing to validate on: give --val_source (a folder of verification sets) and --val_list (names)"
+        )
+    return [open_pairs(Path(options.val_source or "", name)) for name in names]
+
+
 def open_dataset(
     source: Path | None,
     image_list: Path | None,
@@ -60,24 +152,6 @@ def open_dataset(
     return FaceDataset(open_source(source, image_list, named), attributes, cutter, options.use_mask)
 
 
-def train_dataset(options: TrainOptions, attributes: tuple[Attribute, ...]) -> FaceDataset:
-    """The images of --train_source and --train_list."""
-    if options.train_source is None and options.train_list is None:
-        raise UsageError("nothing to train on: give --train_source (a folder or an LMDB) and --train_list")
-    cutter = replace(chip_cutter(options), borders="mixed")
-    return open_dataset(options.train_source, options.train_list, attributes, options, cutter)
-
-
-def val_dataset(options: TrainOptions, attributes: tuple[Attribute, ...]) -> FaceDataset:
-    """The images of --val_source and --val_list."""
-    if options.val_source is None and not options.val_list:
-        raise UsageError("nothing to validate on: give --val_source (a folder or an LMDB) and --val_list")
-    if len(options.val_list) > 1:
-        raise UsageError(f"--val_list takes one list for attributes, not {len(options.val_list)}")
-    image_list = Path(options.val_list[0]) if options.val_list else None
-    return open_dataset(options.val_source, image_list, attributes, options, chip_cutter(options))
-
-
 def chip_cutter(options: TrainOptions) -> FaceCutter:
     """With --align the face nearest the middle of each photo, found in the workers; else the image itself.
 
@@ -86,3 +160,10 @@ def chip_cutter(options: TrainOptions) -> FaceCutter:
     if not options.align:
         return FaceCutter()
     return face_cutter("centre", whole=True)
+
+
+def _require_training_images(options: TrainOptions) -> None:
+    if options.train_source is None and options.train_list is None:
+        raise UsageError(
+            "nothing to train on: give --train_source (a folder or a packed file) and --train_list"
+        )

@@ -1,38 +1,45 @@
-"""After the last step: measure the best network on the validation images, and save it with its card."""
+"""After the last step: measure the best network as it will be used, and save it with its card."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from face_analysis.datasets.attributes import ATTRIBUTES, CLASS_NAMES, Attribute
+from face_analysis.datasets.faces import FaceDataset
 from face_analysis.evaluation.groups import EvaluationReport, evaluate
+from face_analysis.evaluation.verification import VerificationReport
 from face_analysis.inference.attributes import AttributePredictor, PredictedArrays, PredictionModel
+from face_analysis.inference.embedder import TorchEmbedder, WithMirror
 from face_analysis.inference.pipeline import analyse, inputs
+from face_analysis.inference.verify import verify_set
+from face_analysis.models.attributes import AttributeNetwork
+from face_analysis.models.layers import Backbone
 from face_analysis.models.weights import save_model
+from face_analysis.training.data import PairImages
 from face_analysis.training.run import TrainedRun
-from face_analysis.zoo.card import ModelCard
+from face_analysis.zoo.card import ModelCard, recognition_card
 
 
 @dataclass(frozen=True)
-class FinishedRun:
-    """The measures on the validation images, the arrays (N,) they were taken from, and the weights."""
+class FinishedAttributes:
+    """The measures on the validation images, and the arrays (N,) they were taken from."""
 
     report: EvaluationReport
     labels: dict[Attribute, NDArray[np.int64]]
     predictions: dict[Attribute, NDArray[np.number]]
-    weights: Path
 
 
-def finish(run: TrainedRun) -> FinishedRun:
+def finish_attributes(run: TrainedRun) -> FinishedAttributes:
     """Evaluate the run's network as `predict` uses it, and write `model.safetensors`. Raises WriteError."""
-    source, options = run.validation.source, run.options
-    names = run.network.attributes
+    (validation,) = run.plan.validation
+    assert isinstance(validation, FaceDataset)
+    assert isinstance(run.network, AttributeNetwork)
+    source, names = validation.source, run.network.attributes
     predictor = AttributePredictor(dict.fromkeys(names, PredictionModel(run.network, {})))
-    photos = list(analyse(inputs(source), run.validation.cutter, predictor, workers=options.workers))
+    photos = list(analyse(inputs(source), validation.cutter, predictor, workers=run.options.workers))
     run.failures.add(photo.failure for photo in photos if photo.failure is not None)
     rows = np.array([row for row, photo in enumerate(photos) if photo.faces], np.int64)
     predicted = PredictedArrays.of([photos[row].faces[0] for row in rows], names)
@@ -43,21 +50,38 @@ def finish(run: TrainedRun) -> FinishedRun:
         age_count=predicted.age_count,
         missing=len(source) - len(rows),
     )
-    save_model(run.folder.weights, run.network, _card(run, report))
-    return FinishedRun(report, labels, predicted.values, run.folder.weights)
-
-
-def _card(run: TrainedRun, report: EvaluationReport) -> ModelCard:
-    names = run.network.attributes
-    return ModelCard(
+    card = ModelCard(
         name=run.folder.path.resolve().name,
         tasks=names,
         backbone=run.network.config,
         labels={name: list(CLASS_NAMES[name]) for name in names if name in CLASS_NAMES},
-        training_data=f"{len(run.training)} images of {run.training.source.origin.name}",
+        age_loss=run.network.age_loss,
+        training_data=_training_data(run),
         licence=run.options.model_licence,
-        metrics={
-            "data": f"{report.images} images of {run.validation.source.origin.name}",
-            **report.to_dict(),
-        },
+        metrics={"data": f"{report.images} images of {source.origin.name}", **report.to_dict()},
     )
+    save_model(run.folder.weights, run.network, card)
+    return FinishedAttributes(report, labels, predicted.values)
+
+
+def finish_recognition(run: TrainedRun) -> list[VerificationReport]:
+    """Measure the run's network on its verification sets, mirror images added, and write
+    `model.safetensors`. Raises WriteError."""
+    assert isinstance(run.network, Backbone)
+    embedder = WithMirror(TorchEmbedder(run.network))
+    reports = [
+        verify_set(data.pair_set, embedder) for data in run.plan.validation if isinstance(data, PairImages)
+    ]
+    card = recognition_card(
+        run.folder.path.resolve().name,
+        run.options.backbone_config,
+        training_data=_training_data(run),
+        licence=run.options.model_licence,
+        metrics={report.name: report.to_dict() for report in reports},
+    )
+    save_model(run.folder.weights, run.network, card)
+    return reports
+
+
+def _training_data(run: TrainedRun) -> str:
+    return f"{len(run.plan.training)} images of {run.plan.training.source.origin.name}"

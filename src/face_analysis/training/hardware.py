@@ -1,39 +1,43 @@
-"""Which device trains, and in which number format."""
+"""Which devices train, and in which number format."""
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 
 import torch
 
+from face_analysis.losses.processes import world
 from face_analysis.models.precision import fast_bf16
-from face_analysis.training.options import Precision
+from face_analysis.training.options import Precision, TrainOptions
 
 
 @dataclass(frozen=True)
 class Hardware:
-    """Settings for the Trainer, and a line that says them."""
+    """Settings for the Trainer, and a line that says them: devices of this machine, of so many machines."""
 
     accelerator: str
     devices: int
+    machines: int
     precision: Precision
     description: str
 
 
-def choose(precision: Precision, all_gpus: bool) -> Hardware:
-    """A GPU where there is one (`all_gpus`: every one), and bf16 where it is fast, unless told otherwise."""
+def choose(options: TrainOptions) -> Hardware:
+    """A GPU where there is one, for each process; and bf16 where it is fast, unless told otherwise."""
     cuda = torch.cuda.is_available()
-    devices = torch.cuda.device_count() if cuda and all_gpus else 1
-    device = torch.device("cuda" if cuda else "cpu")
+    precision, why = options.precision, "as told"
     if precision == "auto":
-        if fast_bf16(device):
-            precision, why = "bf16-mixed", "fast here"
-        elif cuda:
-            precision, why = "16-mixed", "this GPU has no fast bf16"
-        else:
-            precision, why = "32-true", "bf16 is not fast on this CPU"
-    else:
-        why = "as told"
+        precision, why = _precision(cuda, options.recognition)
+    devices = int(os.environ.get("LOCAL_WORLD_SIZE", "1")) if world() > 1 else 1
     name = torch.cuda.get_device_name() if cuda else f"CPU, {torch.get_num_threads()} threads"
-    description = f"{devices} x {name}, precision {precision} ({why})"
-    return Hardware("gpu" if cuda else "cpu", devices, precision, description)
+    description = f"{world()} x {name}, precision {precision} ({why})"
+    return Hardware("gpu" if cuda else "cpu", devices, world() // devices, precision, description)
+
+
+def _precision(cuda: bool, recognition: bool) -> tuple[Precision, str]:
+    if fast_bf16(torch.device("cuda" if cuda else "cpu")):
+        return "bf16-mixed", "fast here"
+    if cuda and not recognition:
+        return "16-mixed", "this GPU has no fast bf16"
+    return "32-true", "bf16 is not fast here"

@@ -49,4 +49,4 @@ class MetricsLog(Logger):
 
 
 def _number(value: float | None) -> str:
-    return "" if value is None else f"{float(value):.6g}"
+    return "" if value is None else f"{float(value):.9g}"

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
-from face_analysis.datasets.attributes import ATTRIBUTES, LABEL_COUNT, OUTPUTS, Attribute
-from face_analysis.errors import UsageError
+from face_analysis.datasets.attributes import Attribute
 from face_analysis.options import Opt
-from face_analysis.zoo.card import BackboneConfig, BackboneName
+from face_analysis.zoo.card import RECOGNITION, AgeLossName, BackboneConfig, BackboneName
 
-Precision = Literal["auto", "32-true", "bf16-mixed", "16-mixed", "bf16-true"]
+HeadName = Literal[
+    "arcface", "cosface", "sphereface", "adacos", "adaface", "magface", "curricularface", "softmax"
+]
+Precision = Literal["auto", "32-true", "bf16-mixed", "16-mixed", "bf16-true", "64-true"]
 
 
 @dataclass(frozen=True)
@@ -20,12 +21,20 @@ class TrainOptions:
     """What a training run is told. Paths are relative to the working folder."""
 
     attribute: Annotated[
-        tuple[str, ...], Opt("race, gender or age; several train one network with a head for each", "-a")
+        tuple[str, ...],
+        Opt("race, gender or age (several: a head for each on one network), or recognition", "-a"),
     ]
-    train_source: Annotated[Path | None, Opt("folder of the training images, or an LMDB", "-ts")] = None
-    train_list: Annotated[Path | None, Opt("list of the training images", "-t")] = None
-    val_source: Annotated[Path | None, Opt("folder of the validation images, or an LMDB", "-vs")] = None
-    val_list: Annotated[tuple[str, ...], Opt("list of the validation images", "-v")] = ()
+    train_source: Annotated[Path | None, Opt("folder of training images, an LMDB or a .rec", "-ts")] = None
+    train_list: Annotated[
+        Path | None, Opt("list of the training images (recognition: else each subfolder is a person)", "-t")
+    ] = None
+    val_source: Annotated[Path | None, Opt("folder of the validation images or sets, or an LMDB", "-vs")] = (
+        None
+    )
+    val_list: Annotated[
+        tuple[str, ...],
+        Opt("list of the validation images; recognition: names of verification sets in --val_source", "-v"),
+    ] = ()
     output: Annotated[Path | None, Opt("run folder (default: runs/<prefix>_<time>)", "-o")] = None
     prefix: Annotated[str | None, Opt("name of the run (default: the attributes)", "-p")] = None
 
@@ -34,10 +43,15 @@ class TrainOptions:
     net_mode: Annotated[Literal["ir", "ir_se"], Opt("iresnet: units without or with SE", "-n")] = "ir_se"
     width: Annotated[float, Opt("factor on the channels of the backbone")] = 1.0
     dropout: Annotated[float, Opt("dropout before the embedding")] = 0.4
+    embedding_size: Annotated[int, Opt("numbers of an embedding")] = 512
 
     epochs: Annotated[int, Opt("passes over the training images", "-e")] = 30
     batch_size: Annotated[int, Opt("images a step, over all devices together", "-b")] = 384
+    accumulate: Annotated[int, Opt("parts in which a step's images go through the network")] = 1
     lr: Annotated[float, Opt("learning rate of the first epoch", "-lr")] = 0.001
+    lr_batch: Annotated[
+        int, Opt("--lr is for steps of so many images, and grows with --batch_size; 0: it is as given")
+    ] = 0
     lr_steps: Annotated[tuple[int, ...], Opt("epochs that start with a tenth of the learning rate")] = (
         9,
         12,
@@ -59,6 +73,13 @@ class TrainOptions:
     head_lr: Annotated[
         float, Opt("factor on the learning rate of the heads; their decay is divided by it")
     ] = 1.0
+    age_loss: Annotated[
+        AgeLossName,
+        Opt("age as tasks (ordinal to corn), as years (dex, dldl, mean_variance) or as a number (l1, l2)"),
+    ] = "ordinal"
+    age_task_weights: Annotated[
+        bool, Opt("weigh the tasks of ordinal, pairs, coral or corn by their images, as CORAL's paper does")
+    ] = False
     class_weight_power: Annotated[
         float, Opt("class weight = (largest count / count) to this power; 0: no class weights")
     ] = 1.0
@@ -71,7 +92,7 @@ class TrainOptions:
     ] = None
     loss_weights: Annotated[
         tuple[float, ...],
-        Opt("factor on each attribute's loss, in their order (default: 1, and 0.1 for age beside others)"),
+        Opt("factor on each attribute's loss, in their order (default: 1; for age beside others mostly 0.1)"),
     ] = ()
     align: Annotated[
         bool, Opt("the images are photos: find the face nearest the middle of each, and align it")
@@ -84,8 +105,11 @@ class TrainOptions:
     ] = 0.0
     validations: Annotated[int, Opt("validations an epoch")] = 5
 
-    precision: Annotated[Precision, Opt("number format (auto: bf16 where it is fast)")] = "auto"
+    precision: Annotated[
+        Precision, Opt("number format (auto: bf16 where it is fast; 64-true: to compare runs exactly)")
+    ] = "auto"
     multi_gpu: Annotated[bool, Opt("use every GPU of the machine", "-m")] = False
+    devices: Annotated[int, Opt("GPUs of the machine to use, or without one processes")] = 1
     workers: Annotated[int, Opt("processes that load images", "-w")] = 4
     model_licence: Annotated[str, Opt("licence of the data and so of the weights, for the model card")] = (
         "not stated"
@@ -96,62 +120,34 @@ class TrainOptions:
     resume: Annotated[Path | None, Opt("run folder, or checkpoint, to take up again", "-r")] = None
     num_classes: Annotated[int | None, Opt("number of classes; checked against the attribute", "-nc")] = None
     use_mask: Annotated[bool, Opt("black out what the masks in the LMDB exclude", "-us")] = False
-    head: Annotated[str | None, Opt("margin head; for recognition only", "-hd")] = None
-    margin: Annotated[float | None, Opt("margin of the head; for recognition only", "-margin")] = None
 
+    head: Annotated[HeadName, Opt("recognition: margin head", "-hd")] = "arcface"
+    margin: Annotated[
+        float | None, Opt("recognition: margin (default: the head's published one)", "-margin")
+    ] = None
+    scale: Annotated[float | None, Opt("recognition: scale of the cosines (default: 64)")] = None
+    margin_warmup: Annotated[float, Opt("recognition: epochs over which the margin rises from none")] = 0.0
+    subcentres: Annotated[int, Opt("recognition: centres of each class (Sub-center ArcFace: 3)")] = 1
+    sample_rate: Annotated[
+        float, Opt("recognition: share of the classes that a step compares with (Partial FC); 1: all")
+    ] = 1.0
+    images_per_person: Annotated[
+        int, Opt("recognition: draw so many images of each person in a step; 0: images in any order")
+    ] = 0
 
-def checked(options: TrainOptions) -> tuple[tuple[Attribute, ...], BackboneConfig]:
-    """The attributes and the backbone that the options ask for. Raises UsageError naming the wrong one."""
-    if "recognition" in options.attribute:
-        raise UsageError("--attribute recognition: this version trains race, gender and age only")
-    wrong = [name for name in options.attribute if name not in ATTRIBUTES]
-    if wrong or len(set(options.attribute)) < len(options.attribute):
-        raise UsageError(
-            f"--attribute {' '.join(options.attribute)}: give race, gender, age, each at most once"
+    @property
+    def recognition(self) -> bool:
+        """Whether faces are told apart, and not their attributes."""
+        return RECOGNITION in self.attribute
+
+    @property
+    def step_lr(self) -> float:
+        """The first learning rate, for this batch size."""
+        return self.lr * (self.batch_size / self.lr_batch if self.lr_batch else 1)
+
+    @property
+    def backbone_config(self) -> BackboneConfig:
+        """The network under the heads."""
+        return BackboneConfig(
+            self.backbone, self.depth, self.net_mode, self.width, self.dropout, self.embedding_size
         )
-    attributes = tuple(name for name in ATTRIBUTES if name in options.attribute)
-    if len(options.loss_weights) not in (0, len(attributes)):
-        raise UsageError(f"--loss_weights takes one number for each of {', '.join(attributes)}")
-    if options.balance is not None and options.balance not in attributes:
-        raise UsageError(f"--balance {options.balance}: this run trains {', '.join(attributes)} only")
-    if options.num_classes is not None and options.num_classes not in _class_counts(attributes):
-        raise UsageError(
-            f"--num_classes {options.num_classes}: {', '.join(attributes)} does not have so many"
-        )
-    _check_ranges(options)
-    if options.align and options.use_mask:
-        raise UsageError("--align and --use_mask: stored masks fit the images as they are, not aligned ones")
-    if options.lr_cosine and options.lr_plateau:
-        raise UsageError("--lr_cosine and --lr_plateau: give one")
-    backbone = BackboneConfig(
-        options.backbone, options.depth, options.net_mode, options.width, options.dropout
-    )
-    return attributes, backbone
-
-
-def _class_counts(attributes: tuple[Attribute, ...]) -> set[int]:
-    """What the original counts as classes: outputs, or for age the label values too."""
-    return {count for name in attributes for count in (OUTPUTS[name], LABEL_COUNT[name])}
-
-
-def _check_ranges(options: TrainOptions) -> None:
-    limits: dict[str, tuple[float, float]] = {
-        "epochs": (1, math.inf),
-        "batch_size": (2, math.inf),
-        "lr": (0, math.inf),
-        "validations": (1, math.inf),
-        "workers": (0, math.inf),
-        "jitter": (0, 1),
-        "degrade": (0, 1),
-        "freeze": (-1, math.inf),
-        "ema": (0, 0.999999),
-        "class_weight_power": (0, 1),
-        "label_smoothing": (0, 1),
-        "dropout": (0, 1),
-    }
-    for name, (low, high) in limits.items():
-        value = getattr(options, name)
-        if not low <= value <= high:
-            raise UsageError(
-                f"--{name} {value}: must be at least {low:g}" + (f" and at most {high:g}" * (high < math.inf))
-            )

@@ -7,6 +7,7 @@ from datetime import datetime
 from pathlib import Path
 
 from face_analysis.errors import UsageError, WriteError
+from face_analysis.losses.processes import first_ones, rank
 from face_analysis.training.options import TrainOptions
 
 
@@ -33,18 +34,28 @@ class RunFolder:
 
 
 def run_folder(options: TrainOptions) -> RunFolder:
-    """Make the folder, or find the one to resume in. Raises UsageError where another run lies there."""
-    name = options.prefix or "-".join(options.attribute)
-    path = options.output
-    if path is None and options.resume is not None and options.resume.is_dir():
-        path = options.resume
-    if path is None:
-        path = Path("runs") / f"{name}_{datetime.now():%Y-%m-%d_%H-%M-%S}"
-    folder = RunFolder(path)
+    """The folder that the first process makes, or finds, for all.
+
+    Raises UsageError where another run lies there, WriteError where it cannot be made.
+    """
+    folder = RunFolder(first_ones(_path(options)))
+    if rank() > 0:
+        return folder
     if options.resume is None and folder.checkpoints.exists() and any(folder.checkpoints.iterdir()):
-        raise UsageError(f"{path} holds a run already; choose another --output, or --resume {path}")
+        raise UsageError(
+            f"{folder.path} holds a run already; choose another --output, or --resume {folder.path}"
+        )
     try:
         folder.checkpoints.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise WriteError(path, error) from error
+        raise WriteError(folder.path, error) from error
     return folder
+
+
+def _path(options: TrainOptions) -> Path:
+    if options.output is not None:
+        return options.output
+    if options.resume is not None and options.resume.is_dir():
+        return options.resume
+    name = options.prefix or "-".join(options.attribute)
+    return Path("runs") / f"{name}_{datetime.now():%Y-%m-%d_%H-%M-%S}"

@@ -1,0 +1,52 @@
+"""Several processes that train together: started by torchrun, by hand or from here."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import torch
+import torch.distributed as dist
+
+from face_analysis.errors import UsageError
+from face_analysis.training.options import TrainOptions
+
+
+def launched() -> bool:
+    """Whether this process is one that torchrun started."""
+    return "RANK" in os.environ and "WORLD_SIZE" in os.environ
+
+
+def start_processes(options: TrainOptions, arguments: Sequence[str]) -> None:
+    """Become torchrun with a process for each device where several are asked for; else do nothing.
+
+    `arguments` are the words after `train`. Raises UsageError for more GPUs than there are.
+    """
+    gpus = torch.cuda.device_count()
+    count = max(options.devices, gpus if options.multi_gpu else 1)
+    if launched() or count == 1:
+        return
+    if gpus and count > gpus:
+        raise UsageError(f"--devices {count}: this machine has {gpus} GPUs")
+    if not gpus:
+        os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // count)))
+    torchrun = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={count}"]
+    command = [*torchrun, "-m", "face_analysis.cli.main", "train", *arguments]
+    os.execv(sys.executable, [sys.executable, *command])
+
+
+@contextmanager
+def processes() -> Iterator[None]:
+    """The process group of a run that torchrun started; nothing where there is but one process."""
+    if not launched() or dist.is_initialized():
+        yield
+        return
+    if torch.cuda.is_available():
+        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+    dist.init_process_group()
+    try:
+        yield
+    finally:
+        dist.destroy_process_group()

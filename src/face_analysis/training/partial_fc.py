@@ -1,0 +1,163 @@
+"""The centres of the classes of a recognition training: split over processes, and sampled in each step.
+
+An et al. 2021 and 2022, Partial FC (arXiv 2010.05222 and 2203.15565).
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+from face_analysis.losses.processes import rank, world
+
+LENGTH = 0.01 * 512**0.5
+"""Of fresh centres: as published ones are drawn, N(0, 0.01^2) in 512 dimensions. Longer ones turn slower."""
+DRAWN_AT_ONCE = 1024
+
+
+class Sample(NamedTuple):
+    """Centres (S, K, D) that a step uses, a leaf for its gradient, of the classes `rows` (S,); None: all."""
+
+    centres: Tensor
+    rows: Tensor | None
+
+
+class ClassCentres(nn.Module):
+    """This process's share of `classes` classes, each with `subcentres` centres of `size` numbers.
+
+    A step takes the centres of all classes of its batch and, at a `rate` below 1, only so many of the others
+    that the share `rate` of this process's classes is reached. Only these are moved and decayed, by SGD with
+    a momentum of their own: neither an optimiser nor the exchange of gradients sees them, so nothing of the
+    size of all classes is made in a step. Centres are drawn by class, the same over any number of processes.
+    """
+
+    centres: Tensor
+    momenta: Tensor
+
+    def __init__(
+        self, classes: int, size: int, *, rate: float = 1.0, subcentres: int = 1, seed: int = 0
+    ) -> None:
+        super().__init__()
+        self.classes, self.rate, self.seed = classes, rate, seed
+        self.own = share_of(classes, rank(), world())
+        centres = torch.empty(len(self.own), subcentres, size)
+        for first in range(0, classes, DRAWN_AT_ONCE):
+            _draw(centres, self.own, first, min(first + DRAWN_AT_ONCE, classes), seed)
+        self.register_buffer("centres", centres, persistent=False)
+        self.register_buffer("momenta", torch.zeros_like(centres), persistent=False)
+        self._used: list[Sample] = []
+
+    def own_labels(self, labels: Tensor) -> Tensor:
+        """Class codes (N,) -> rows of this process's centres, -1 for classes of others."""
+        here = (labels >= self.own.start) & (labels < self.own.stop)
+        return torch.where(here, labels - self.own.start, -1)
+
+    def sample(self, labels: Tensor, step: int) -> tuple[Sample, Tensor]:
+        """The centres for a step of rows (N,) of `own_labels`, and the labels as rows of these.
+
+        Which others are drawn follows from (seed, step, process).
+        """
+        if self.rate >= 1:
+            sample = Sample(self.centres.detach().requires_grad_(), None)
+        else:
+            rows = self._drawn(torch.unique(labels[labels >= 0]), step)
+            sample = Sample(self.centres[rows].requires_grad_(), rows)
+            labels = torch.where(labels >= 0, torch.searchsorted(rows, labels.clamp(min=0)), -1)
+        self._used.append(sample)
+        return sample, labels
+
+    def _drawn(self, positives: Tensor, step: int) -> Tensor:
+        count = max(round(self.rate * len(self.own)), len(positives), 1)
+        generator = torch.Generator().manual_seed((self.seed * 1_000_003 + step) * 1_009 + rank())
+        draw = torch.rand(len(self.own), generator=generator).to(positives.device)
+        draw[positives] = 2
+        return draw.topk(count, sorted=False).indices.sort().values
+
+    @torch.no_grad()
+    def update(self, lr: float, momentum: float, weight_decay: float) -> None:
+        """One step of SGD on the centres used since the last one, each by the sum of its gradients."""
+        used, self._used = self._used, []
+        used = [sample for sample in used if sample.centres.grad is not None]
+        if not used:
+            return
+        rows, gradient = _summed_gradient(used)
+        if rows is None:
+            self.momenta.mul_(momentum).add_(gradient).add_(self.centres, alpha=weight_decay)
+            self.centres.sub_(self.momenta, alpha=lr)
+            return
+        centres = self.centres[rows]
+        moved = self.momenta[rows].mul_(momentum).add_(gradient).add_(centres, alpha=weight_decay)
+        self.momenta[rows] = moved
+        self.centres[rows] = centres.sub_(moved, alpha=lr)
+
+    def drop_gradients(self) -> None:
+        """Forget what was used since the last update, as after a step that is passed over."""
+        self._used = []
+
+    def whole(self) -> dict[str, Tensor]:
+        """Centres and momenta (classes, K, D) of all processes, on the CPU; empty but in the first."""
+        return {name: self._collected(getattr(self, name)) for name in ("centres", "momenta")}
+
+    def _collected(self, own: Tensor) -> Tensor:
+        if world() == 1:
+            return own.detach().cpu().clone()
+        parts = []
+        for process in range(world()):
+            share = share_of(self.classes, process, world())
+            part = own.clone() if process == rank() else own.new_empty(len(share), *own.shape[1:])
+            dist.broadcast(part, process)
+            if rank() == 0:
+                parts.append(part.cpu())
+        return torch.cat(parts) if parts else torch.empty(0)
+
+    def load_whole(self, state: dict[str, Tensor]) -> None:
+        """Take this process's share of what `whole` gave in any number of processes."""
+        for name in ("centres", "momenta"):
+            getattr(self, name).copy_(state[name][self.own.start : self.own.stop])
+
+
+def share_of(classes: int, process: int, processes: int) -> range:
+    """Which classes a process has: as many as any other, or one more in the first ones."""
+    each, left = divmod(classes, processes)
+    start = process * each + min(process, left)
+    return range(start, start + each + (process < left))
+
+
+def memory_text(classes: int, size: int, batch: int, rate: float, subcentres: int) -> str:
+    """What the classes take in each process: their centres, momenta and gradient, and a batch's logits."""
+    own = len(share_of(classes, 0, world()))
+    used = min(own, round(rate * own) + batch)
+    centres = own * subcentres * size * 4 / 2**20
+    gradient = used * subcentres * size * 4 / 2**20 * (1 if rate >= 1 else 2)
+    logits = used * subcentres * batch * 4 / 2**20
+    total = 2 * centres + gradient + 3 * logits
+    return (
+        f"{classes:,} classes of {size} numbers, {own:,} a process, {used:,} used a step: {total:,.0f} MiB "
+        f"(centres and momenta {2 * centres:,.0f}, gradient {gradient:,.0f}, logits {3 * logits:,.0f})"
+    )
+
+
+def _draw(centres: Tensor, own: range, first: int, last: int, seed: int) -> None:
+    """Fill the rows of the classes `first` to `last` - 1 that are among `own`."""
+    start, stop = max(first, own.start), min(last, own.stop)
+    if start >= stop:
+        return
+    generator = torch.Generator().manual_seed(seed * 1_000_003 + first)
+    drawn = torch.empty(last - first, *centres.shape[1:])
+    drawn.normal_(std=LENGTH / centres.shape[2] ** 0.5, generator=generator)
+    centres[start - own.start : stop - own.start] = drawn[start - first : stop - first]
+
+
+def _summed_gradient(used: list[Sample]) -> tuple[Tensor | None, Tensor]:
+    gradients = [sample.centres.grad for sample in used if sample.centres.grad is not None]
+    if len(used) == 1:
+        return used[0].rows, gradients[0]
+    if used[0].rows is None:
+        return None, torch.stack(gradients).sum(dim=0)
+    everyones = torch.cat([sample.rows for sample in used if sample.rows is not None])
+    rows, places = torch.unique(everyones, return_inverse=True)
+    total = gradients[0].new_zeros(len(rows), *gradients[0].shape[1:])
+    return rows, total.index_add_(0, places, torch.cat(gradients))

@@ -1,0 +1,157 @@
+"""What a run trains, on which images: for attributes or for recognition."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import lightning as L
+import torch
+
+from face_analysis.datasets.attributes import Attribute
+from face_analysis.datasets.faces import FaceDataset
+from face_analysis.errors import UsageError
+from face_analysis.losses.classification import class_weights
+from face_analysis.losses.ordinal import task_weights
+from face_analysis.models.attributes import AttributeNetwork
+from face_analysis.models.backbone import build_backbone
+from face_analysis.models.layers import Backbone
+from face_analysis.models.pretrained import load_pretrained, load_pretrained_backbone
+from face_analysis.training.attributes import AttributeTask
+from face_analysis.training.checked import attributes_of
+from face_analysis.training.data import (
+    BatchLoader,
+    PairImages,
+    people_dataset,
+    train_dataset,
+    train_loader,
+    val_dataset,
+    val_sets,
+)
+from face_analysis.training.options import TrainOptions
+from face_analysis.training.partial_fc import memory_text
+from face_analysis.training.recognition import RecognitionTask
+from face_analysis.training.task import Task
+from face_analysis.types import ImageFailure
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The task, the batches it learns from and what it is validated on, one data set or several.
+
+    `identity` is what a checkpoint must say to be taken up by this run; `failures` are the images of
+    verification sets that cannot be read.
+    """
+
+    task: Task
+    training: FaceDataset
+    batches: BatchLoader
+    validation: tuple[FaceDataset | PairImages, ...]
+    identity: dict[str, Any]
+    failures: tuple[ImageFailure, ...] = ()
+
+
+def plan_of(options: TrainOptions) -> Plan:
+    """Open the images and draw the network. Raises what `train` raises before the first step."""
+    return _recognition(options) if options.recognition else _attributes(options)
+
+
+def new_network(options: TrainOptions) -> AttributeNetwork | Backbone:
+    """A fresh network of the run, in channels-last memory."""
+    network: AttributeNetwork | Backbone
+    if options.recognition:
+        network = build_backbone(options.backbone_config)
+    else:
+        network = AttributeNetwork(options.backbone_config, attributes_of(options), options.age_loss)
+    return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
+
+
+def _attributes(options: TrainOptions) -> Plan:
+    attributes = attributes_of(options)
+    training, validation = train_dataset(options, attributes), val_dataset(options, attributes)
+    L.seed_everything(options.seed, verbose=False)
+    network = new_network(options)
+    assert isinstance(network, AttributeNetwork)
+    if options.pretrained:
+        heads = load_pretrained(network, options.pretrained)
+        log.info(
+            "started from %s: backbone%s", options.pretrained, "".join(f", {name} head" for name in heads)
+        )
+    for what, data, given in (
+        ("training", training, options.train_list),
+        ("validation", validation, options.val_list),
+    ):
+        log.info("%s: %s", what, _described(data))
+        if given and data.source.origin.suffix == ".lmdb":
+            log.info("the %s list is not read: the LMDB holds its own labels", what)
+    if options.balance is not None:
+        log.info("balanced by %s: images without a known one are not drawn", options.balance)
+    if options.margin is not None or options.scale is not None:
+        log.warning("--margin and --scale are for recognition; they change nothing here")
+    batches = train_loader(training, options)
+    weights = _class_weights(training, options)
+    task = AttributeTask(network, weights, options, training.source.name, _steps(batches, options))
+    identity = _identity(options, attributes=list(attributes), age_loss=options.age_loss)
+    return Plan(task, training, batches, (validation,), identity)
+
+
+def _recognition(options: TrainOptions) -> Plan:
+    training, sets = people_dataset(options), val_sets(options)
+    classes = _class_count(training, options)
+    L.seed_everything(options.seed, verbose=False)
+    network = new_network(options)
+    assert isinstance(network, Backbone)
+    if options.pretrained:
+        load_pretrained_backbone(network, options.pretrained)
+        log.info("started from %s: backbone", options.pretrained)
+    log.info("training: %s, %d people", _described(training), len(set(training.labels[:, 0].tolist())))
+    for pair_set in sets:
+        log.info("validation: %d pairs of %s", len(pair_set.pairs), pair_set.path)
+    size, batch = options.embedding_size, options.batch_size // options.accumulate
+    log.info("head: %s", memory_text(classes, size, batch, options.sample_rate, options.subcentres))
+    batches = train_loader(training, options)
+    steps = _steps(batches, options)
+    task = RecognitionTask(network, classes, sets, options, training.source.name, steps)
+    identity = _identity(
+        options, attributes=["recognition"], head=options.head, subcentres=options.subcentres, classes=classes
+    )
+    failures = tuple(failure for pair_set in sets for failure in pair_set.failures)
+    return Plan(task, training, batches, tuple(map(PairImages, sets)), identity, failures)
+
+
+def _class_count(training: FaceDataset, options: TrainOptions) -> int:
+    found = int(training.labels.max()) + 1
+    if options.num_classes is not None and options.num_classes < found:
+        raise UsageError(f"--num_classes {options.num_classes}: the images have classes up to {found - 1}")
+    return options.num_classes or found
+
+
+def _class_weights(training: FaceDataset, options: TrainOptions) -> dict[Attribute, torch.Tensor]:
+    names: tuple[Attribute, ...] = ("race", "gender")
+    weights = {
+        name: class_weights(
+            torch.from_numpy(training.counts(name)),
+            0.0 if name == options.balance else options.class_weight_power,
+        )
+        for name in names
+        if name in training.columns
+    }
+    if options.age_task_weights:
+        weights["age"] = task_weights(torch.from_numpy(training.counts("age")))
+    return weights
+
+
+def _steps(batches: BatchLoader, options: TrainOptions) -> int:
+    return -(-len(batches) // options.accumulate)
+
+
+def _identity(options: TrainOptions, **of_the_task: Any) -> dict[str, Any]:
+    return {**of_the_task, "backbone": asdict(options.backbone_config)}
+
+
+def _described(data: FaceDataset) -> str:
+    left_out = "".join(f", {count} without a known {name}" for name, count in data.left_out.items() if count)
+    return f"{len(data)} images from {data.source.origin}{left_out}"

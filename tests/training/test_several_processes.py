@@ -1,0 +1,116 @@
+"""Runs of real processes under torchrun against the same run in one.
+
+In float64: in float32 the rounding of different batch sizes alone grows past 1e-5 within a few steps.
+"""
+
+from __future__ import annotations
+
+import csv
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+pytestmark = pytest.mark.slow
+SETTINGS = (
+    "-a recognition --depth 18 --width 0.125 --embedding_size 32 --dropout 0 -b 9 --validations 1 -w 0 "
+    "--precision 64-true --lr 0.02 --lr_steps 99 --head cosface --scale 16"
+)
+
+
+def train(people: Path, sets: Path, run: Path, more: str, processes: int = 1, code: int = 0) -> str:
+    words = f"{SETTINGS} -t {people} -vs {sets} -v one two -o {run} {more} --devices {processes}"
+    done = subprocess.run(
+        [sys.executable, "-m", "face_analysis.cli.main", "train", *words.split()],
+        capture_output=True,
+        text=True,
+        timeout=600,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+    assert done.returncode == code, done.stderr
+    return done.stderr
+
+
+def column(run: Path, name: str) -> list[float]:
+    with (run / "metrics.csv").open(newline="") as file:
+        return [float(row[name]) for row in csv.DictReader(file) if row[name]]
+
+
+def saved(run: Path) -> dict[str, torch.Tensor]:
+    checkpoint = torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)
+    return {**checkpoint["state_dict"], **checkpoint["classes"]}
+
+
+def test_two_processes_learn_what_one_does_for_fifty_steps(people: Path, sets: Path, tmp_path: Path) -> None:
+    train(people, sets, tmp_path / "one", "-e 10")
+    train(people, sets, tmp_path / "two", "-e 10", processes=2)
+    one, two = (column(tmp_path / run, "train_loss") for run in ("one", "two"))
+    assert len(one) == 50
+    assert two == pytest.approx(one, abs=1e-5)
+    assert column(tmp_path / "two", "val_score") == column(tmp_path / "one", "val_score")
+    assert (tmp_path / "two" / "model.safetensors").is_file()
+
+
+@pytest.mark.parametrize("processes", [1, 3])
+def test_a_run_of_two_goes_on_with_one_and_with_three(
+    people: Path, sets: Path, tmp_path: Path, processes: int
+) -> None:
+    train(people, sets, tmp_path / "whole", "-e 4")
+    train(people, sets, tmp_path / "run", "-e 2", processes=2)
+    train(people, sets, tmp_path / "run", f"-e 4 --resume {tmp_path}/run", processes=processes)
+    whole, found = (column(tmp_path / run, "train_loss") for run in ("whole", "run"))
+    assert len(found) == 20
+    assert found == pytest.approx(whole, abs=1e-5)
+    whole_weights, weights = saved(tmp_path / "whole"), saved(tmp_path / "run")
+    assert weights.keys() == whole_weights.keys()
+    for name, tensor in weights.items():
+        torch.testing.assert_close(tensor, whole_weights[name], rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("head", ["adacos", "adaface", "magface", "curricularface"])
+def test_heads_that_follow_the_training_follow_that_of_all_processes(
+    people: Path, sets: Path, tmp_path: Path, head: str
+) -> None:
+    scale = "--scale null" if head == "adacos" else "--scale 16"
+    for run, processes in (("one", 1), ("two", 2)):
+        train(people, sets, tmp_path / run, f"-e 2 --head {head} {scale}", processes)
+    one, two = (column(tmp_path / run, "train_loss") for run in ("one", "two"))
+    assert two == pytest.approx(one, abs=1e-5)
+
+
+def test_an_unreadable_image_of_any_process_is_recorded_once(
+    people: Path, sets: Path, tmp_path: Path
+) -> None:
+    listed = tmp_path / "list.txt"
+    broken = [tmp_path / f"{number}.jpg" for number in range(6)]
+    for path in broken:
+        path.write_bytes(b"\xff\xd8\xff")
+    listed.write_text(people.read_text() + "".join(f"{path} 1\n" for path in broken))
+    train(listed, sets, tmp_path / "run", "-e 2 -b 3", processes=2, code=1)
+    with (tmp_path / "run" / "errors.csv").open(newline="") as file:
+        assert sorted(row["path"] for row in csv.DictReader(file)) == sorted(map(str, broken))
+
+
+def test_a_signal_stops_all_processes_and_the_run_goes_on(people: Path, sets: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    words = f"{SETTINGS} -t {people} -vs {sets} -v one two -o {run} -e 200 --devices 2"
+    process = subprocess.Popen(
+        [sys.executable, "-m", "face_analysis.cli.main", "train", *words.split()],
+        stderr=subprocess.PIPE,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+    while not (run / "metrics.csv").exists():
+        assert process.poll() is None
+        time.sleep(0.05)
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=120)
+    assert process.returncode != 0
+    steps = int(torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)["global_step"])
+    assert 0 < steps < 1000
+    train(people, sets, run, f"-e {steps // 5 + 1} --resume {run}")
+    assert len(column(run, "train_loss")) == 5 * (steps // 5 + 1)
