@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import sys
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import cast
@@ -10,12 +12,14 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
-from face_analysis.errors import FeatureSetError, MissingFileError
+from face_analysis.errors import EmptyDataError, FeatureSetError, MissingFileError
 
 EMBEDDINGS, INDEX = "embeddings.npy", "index.csv"
 ROW, PATH, SUBJECT, LABEL = "row", "path", "subject", "label"
 BOX = ("x", "y", "width", "height")
 SCORE = "score"
+LENGTH_TOLERANCE = 1e-5
+ROWS_AT_ONCE = 8192
 
 
 @dataclass(frozen=True)
@@ -38,9 +42,28 @@ class FeatureSet:
         """The image of each row."""
         return self.columns[PATH]
 
+    def read(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        """These rows as an array of their own, (R, D).
 
-def open_feature_set(folder: Path) -> FeatureSet:
-    """Open a set that `extract` wrote. Raises MissingFileError, and FeatureSetError that says why not."""
+        They are read from the file, as pages of the mapped array would stay in the process's memory.
+        """
+        size = self.embeddings.shape[1]
+        found = np.empty((len(rows), size), np.float32)
+        ends = [*np.flatnonzero(np.diff(rows) != 1) + 1, len(rows)] if len(rows) else []
+        with (self.folder / EMBEDDINGS).open("rb") as file:
+            start = 0
+            for end in ends:
+                file.seek(cast(np.memmap, self.embeddings).offset + int(rows[start]) * size * 4)
+                file.readinto(found[start:end].data)
+                start = end
+        return found
+
+
+def open_feature_set(folder: Path, columns: Collection[str] | None = None) -> FeatureSet:
+    """Open a set that `extract` wrote; of the index all columns are kept, or these and `path`.
+
+    Raises MissingFileError, and FeatureSetError that says why not.
+    """
     for name in (EMBEDDINGS, INDEX):
         if not (folder / name).is_file():
             raise MissingFileError(folder / name, "feature set")
@@ -54,26 +77,51 @@ def open_feature_set(folder: Path) -> FeatureSet:
         raise FeatureSetError(
             f"{folder / EMBEDDINGS}: expected float32 (N, D), found {embeddings.dtype} {embeddings.shape}"
         )
-    return FeatureSet(
-        folder, cast(NDArray[np.float32], embeddings), _read_index(folder / INDEX, len(embeddings))
-    )
+    if not embeddings.flags.c_contiguous:
+        raise FeatureSetError(f"{folder / EMBEDDINGS}: stored by columns; save np.ascontiguousarray of it")
+    index = _read_index(folder / INDEX, len(embeddings), columns)
+    return FeatureSet(folder, cast(NDArray[np.float32], embeddings), index)
 
 
-def _read_index(path: Path, count: int) -> dict[str, list[str]]:
+def check_rows(features: FeatureSet) -> None:
+    """Raise FeatureSetError for rows that are not finite or not of length 1, EmptyDataError for none."""
+    if not len(features):
+        raise EmptyDataError(f"{features.folder}: the feature set is empty; extract it from more images")
+    wrong: list[str] = []
+    for start in range(0, len(features), ROWS_AT_ONCE):
+        rows = np.arange(start, min(start + ROWS_AT_ONCE, len(features)))
+        vectors = features.read(rows)
+        length = np.sqrt(np.vecdot(vectors, vectors))
+        wrong += [features.paths[row] for row in rows[~(np.abs(length - 1) <= LENGTH_TOLERANCE)]]
+    if wrong:
+        raise FeatureSetError(
+            f"{features.folder}: {len(wrong)} rows are not finite numbers of length 1 (such as "
+            f"{', '.join(wrong[:5])}); extract the set again"
+        )
+
+
+def _read_index(path: Path, count: int, wanted: Collection[str] | None) -> dict[str, list[str]]:
     with path.open(newline="", encoding="utf-8", errors="surrogateescape") as file:
         reader = csv.reader(file, strict=True)
         try:
             header = next(reader, [])
-            rows = list(reader)
+            if not {ROW, PATH} <= set(header):
+                found = ", ".join(header)
+                raise FeatureSetError(f"{path}: the first line lacks `{ROW}` or `{PATH}`; found {found}")
+            kept = {name for name in header if wanted is None or name in {PATH, *wanted}} - {ROW}
+            columns: dict[str, list[str]] = {name: [] for name in header if name in kept}
+            place, rows = header.index(ROW), 0
+            for row in reader:
+                if len(row) != len(header) or row[place] != str(rows):
+                    raise FeatureSetError(
+                        f"{path}: row {rows} is not where it should be; extract the set again"
+                    )
+                for name, value in zip(header, row, strict=True):
+                    if name in kept:  # names of people and groups come again and again: keep each once
+                        columns[name].append(value if name == PATH else sys.intern(value))
+                rows += 1
         except csv.Error as error:
             raise FeatureSetError(f"{path}:{reader.line_num}: broken CSV ({error})") from error
-    if not {ROW, PATH} <= set(header):
-        raise FeatureSetError(f"{path}: the first line lacks `{ROW}` or `{PATH}`; found {', '.join(header)}")
-    if len(rows) != count:
-        raise FeatureSetError(f"{path}: {len(rows)} rows for {count} embeddings; extract the set again")
-    place = header.index(ROW)
-    for number, row in enumerate(rows):
-        if len(row) != len(header) or row[place] != str(number):
-            raise FeatureSetError(f"{path}: row {number} is not where it should be; extract the set again")
-    columns = zip(*rows, strict=True) if rows else [()] * len(header)
-    return {name: list(column) for name, column in zip(header, columns, strict=True) if name != ROW}
+    if rows != count:
+        raise FeatureSetError(f"{path}: {rows} rows for {count} embeddings; extract the set again")
+    return columns

@@ -19,8 +19,8 @@ from face_analysis.matching.feature_set import EMBEDDINGS, INDEX, ROW
 class EmbeddingFile:
     """Rows appended to a hidden file beside `embeddings.npy`, which it becomes when it is whole.
 
-    `rows` says how many rows of an earlier run are kept; what was written after them is cut off. Raises
-    WriteError.
+    `rows` says how many rows of an earlier run are kept; what was written after them is cut off. The
+    folder is made if absent. Raises WriteError.
     """
 
     def __init__(self, folder: Path, rows: int, size: int) -> None:
@@ -29,6 +29,7 @@ class EmbeddingFile:
         self.size = size
         self._unfinished = folder / f".{EMBEDDINGS}.unfinished"
         try:
+            folder.mkdir(parents=True, exist_ok=True)
             self._file: BinaryIO = self._unfinished.open("r+b" if rows else "w+b")
             self._file.truncate(len(npy_header("<f4", (rows, size))) + rows * size * 4)
             self._file.seek(0, os.SEEK_END)

@@ -1,0 +1,55 @@
+"""`feature_match.py` of the original system: every score of lists of `.npy` features."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Annotated
+
+from face_analysis.cli.parser import parse
+from face_analysis.errors import UsageError
+from face_analysis.files import FailureLog, write_text
+from face_analysis.options import Opt, to_yaml
+
+
+@dataclass(frozen=True)
+class FeatureMatchOptions:
+    """What the original command is told."""
+
+    probes: Annotated[Path, Opt("list of .npy files", "-p")]
+    output: Annotated[Path, Opt("folder for the scores", "-o")]
+    dataset: Annotated[str, Opt("CHIYA, CHIYA_VAL, PUBLIC_IVS, or another name", "-d")]
+    group: Annotated[str, Opt("what the names of the files begin with", "-gr")]
+    gallery: Annotated[
+        Path | None, Opt("list to compare with (default: the probes, each pair once)", "-g")
+    ] = None
+    memory: Annotated[float, Opt("GB for blocks of scores")] = 1
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Exit status 0, or 1 when files of the lists could not be used; the files written go to stdout."""
+    options = parse("feature_match", FeatureMatchOptions, arguments)
+    if options.memory <= 0:
+        raise UsageError("--memory must be over 0")
+    from tqdm import tqdm
+
+    from face_analysis.matching.comparison import compare
+    from face_analysis.matching.original_features import gather_features
+    from face_analysis.matching.score_files import write_scores
+    from face_analysis.matching.subjects import PATH_RULES
+
+    rule = options.dataset.upper()
+    write_text(options.output / f"{options.group}_config.yaml", to_yaml(options))
+    failures = FailureLog(options.output / f"{options.group}_errors.csv")
+    with TemporaryDirectory(prefix=".features-", dir=options.output) as folder:
+        probes = gather_features(options.probes, Path(folder, "probes"), failures)
+        listed = options.gallery
+        gallery = None if listed is None else gather_features(listed, Path(folder, "gallery"), failures)
+        comparison = compare(probes, gallery, subject=rule if rule in PATH_RULES else "original")
+        with tqdm(total=comparison.pairs, unit=" pairs", unit_scale=True, desc="scores") as bar:
+            start = options.output / options.group
+            write_scores(comparison, "npy", start, options.memory * 1e9, bar.update)
+    print(options.output)
+    return failures.report()

@@ -1,0 +1,144 @@
+"""`face-analysis match`: all pairs of embeddings compared."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from face_analysis import __version__
+from face_analysis.cli.parser import parse
+from face_analysis.errors import UsageError
+from face_analysis.files import write_text
+from face_analysis.options import Opt, to_yaml
+
+if TYPE_CHECKING:
+    from face_analysis.matching.comparison import Comparison, Side
+    from face_analysis.matching.match import MatchSettings
+    from face_analysis.matching.result import MatchResult
+
+GIGABYTE = 1e9
+
+
+@dataclass(frozen=True)
+class MatchOptions:
+    """What matching is told."""
+
+    probes: Annotated[Path, Opt("feature set, as `extract` writes it", positional=True)]
+    output: Annotated[Path, Opt("folder for counts, tails and rates", "-o")]
+    gallery: Annotated[
+        Path | None, Opt("feature set to compare with (default: the probes, each pair once)", positional=True)
+    ] = None
+    subject: Annotated[
+        str | None,
+        Opt("column of the index, or a rule for paths: original, CHIYA, CHIYA_VAL, PUBLIC_IVS"),
+    ] = None
+    subject_pattern: Annotated[
+        str | None, Opt("regular expression whose one group, found in the path, is the subject")
+    ] = None
+    group: Annotated[tuple[str, ...], Opt("columns of the index by which scores are told apart")] = ()
+    tail: Annotated[int, Opt("most extreme pairs to keep, non-mated and mated")] = 1000
+    fmr: Annotated[float, Opt("false match rate whose threshold is told")] = 1e-4
+    scores: Annotated[Literal["none", "npy", "parquet"], Opt("write every score, too")] = "none"
+    prefix: Annotated[str, Opt("of the files of scores", "-gr")] = "all"
+    memory: Annotated[float, Opt("GB for panels and counts, beside Python's and torch's own 0.3")] = 1
+    resume: Annotated[bool, Opt("go on where a stopped run into the same folder was")] = False
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Exit status 0; the rates go to stdout."""
+    options = parse("match", MatchOptions, arguments)
+    if not 0 < options.fmr <= 1 or options.tail < 0 or options.memory <= 0:
+        raise UsageError("--fmr must be over 0 and at most 1, --tail at least 0, --memory over 0")
+    from tqdm import tqdm
+
+    from face_analysis.matching.match import match
+    from face_analysis.matching.saved import SavedTally
+    from face_analysis.matching.score_files import write_scores
+
+    comparison = _comparison(options)
+    write_text(options.output / "config.yaml", to_yaml(options))
+    facts, settings = _facts(options, comparison), _settings(options)
+    identity = facts | {"tail": settings.tail, "memory": settings.memory, "followed": settings.followed}
+    saved = SavedTally(options.output, identity, resume=options.resume)
+    with tqdm(total=comparison.pairs, unit=" pairs", unit_scale=True, desc="match") as bar:
+        result = match(comparison, settings, saved, bar.update)
+    if options.scores != "none":
+        start = options.output / options.prefix
+        with tqdm(total=comparison.pairs, unit=" pairs", unit_scale=True, desc="scores") as bar:
+            write_scores(comparison, options.scores, start, settings.memory, bar.update)
+    command = shlex.join(["face-analysis", "match", *arguments])
+    _write(options, comparison, result, {"version": __version__, "command": command, **facts})
+    saved.remove()
+    return 0
+
+
+def _comparison(options: MatchOptions) -> Comparison:
+    from face_analysis.matching.comparison import compare
+    from face_analysis.matching.feature_set import LABEL, SUBJECT, open_feature_set
+
+    columns = {SUBJECT, LABEL, options.subject or SUBJECT, *options.group}
+    probes = open_feature_set(options.probes, columns)
+    gallery = None if options.gallery is None else open_feature_set(options.gallery, columns)
+    return compare(
+        probes,
+        gallery,
+        subject=options.subject,
+        subject_pattern=options.subject_pattern,
+        groups=options.group,
+    )
+
+
+def _settings(options: MatchOptions) -> MatchSettings:
+    from face_analysis.matching.match import FOLLOWED, MatchSettings
+
+    # A half more than asked for, as the threshold is not known before.
+    return MatchSettings(options.tail, options.memory * GIGABYTE, max(FOLLOWED, 1.5 * options.fmr))
+
+
+def _facts(options: MatchOptions, comparison: Comparison) -> dict[str, Any]:
+    """What is compared, and how it is told apart."""
+    return {
+        "probes": side_facts(comparison.probes),
+        "gallery": None if comparison.within else side_facts(comparison.gallery),
+        "subject": options.subject,
+        "subject_pattern": options.subject_pattern,
+        "group": list(options.group),
+    }
+
+
+def side_facts(side: Side) -> dict[str, Any]:
+    """Where a feature set is, its rows, and the SHA-256 of its files."""
+    from face_analysis.matching.feature_set import EMBEDDINGS, INDEX
+    from face_analysis.zoo.catalogue import file_sha256
+
+    folder = side.features.folder
+    hashes = {name: file_sha256(folder / name) for name in (EMBEDDINGS, INDEX)}
+    return {"folder": str(folder), "rows": len(side), "sha256": hashes}
+
+
+def _write(options: MatchOptions, comparison: Comparison, result: MatchResult, facts: dict[str, Any]) -> None:
+    from face_analysis.cli.match_text import rates_text
+    from face_analysis.matching.match_files import write_counts, write_subjects, write_tails
+    from face_analysis.matching.thresholds import FMRS, threshold_cards
+
+    write_counts(result, options.output)
+    write_tails(result, comparison, options.output)
+    card, *cards = threshold_cards(result, (options.fmr, *FMRS))
+    write_text(options.output / "threshold.json", json.dumps(card.to_dict(), indent=1))
+    total = result.histogram()
+    counted = {"mated": int(total.mated.sum()), "non_mated": int(total.non_mated.sum())}
+    about = {
+        **facts,
+        "groups": result.groups,
+        "subjects": len(result.subjects),
+        "pairs": counted | {"not_compared": comparison.pairs - sum(counted.values())},
+        "followed_from": float(result.thresholds[0]),
+        "threshold": card.to_dict(),
+    }
+    write_text(options.output / "match.json", json.dumps(about, indent=1))
+    write_subjects(result, card.threshold, options.output)
+    print(rates_text(result, card, cards))

@@ -1,0 +1,150 @@
+"""Every score of a comparison in a file: the arrays of the original system, or Parquet."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from face_analysis.datasets.npy_header import npy_header
+from face_analysis.errors import UsageError
+from face_analysis.files import whole_file
+from face_analysis.matching.comparison import Comparison, Side
+from face_analysis.matching.feature_set import ROWS_AT_ONCE
+from face_analysis.matching.subjects import picture
+
+ScoreLayout = Literal["npy", "parquet"]
+DECIMALS = 6
+BYTES_PER_PAIR = 64
+"""Held at most for each pair of a block."""
+
+
+@dataclass(frozen=True)
+class ScoreBlock:
+    """Pairs (P,) with the rows of both, their cosines to 6 decimals, and whether they are mated."""
+
+    probe: NDArray[np.int64]
+    gallery: NDArray[np.int64]
+    score: NDArray[np.float64]
+    mated: NDArray[np.bool_]
+
+
+def write_scores(
+    comparison: Comparison,
+    layout: ScoreLayout,
+    start: Path,
+    memory: float,
+    progress: Callable[[int], object] = lambda pairs: None,
+) -> None:
+    """Write all scores, computed in float64, in the order of the probes, then of the gallery.
+
+    `start` is what the names begin with. "npy": `<start>_authentic.npy` and `<start>_impostor.npy`, rows
+    `probe, gallery, score`, float64, as the original system; "parquet": `<start>_scores.parquet`. Labels
+    (`parent/stem`) go to `<start>_labels.txt`, and those of a gallery to `<start>_gallery_labels.txt`.
+    `memory` (bytes) bounds what is held. Raises WriteError, and UsageError where Parquet's package is
+    missing.
+    """
+    blocks = score_blocks(comparison, memory, progress)
+    if layout == "npy":
+        _write_arrays(blocks, start)
+    else:
+        _write_parquet(blocks, _named(start, "scores.parquet"))
+    _write_labels(comparison.probes, _named(start, "labels.txt"))
+    if not comparison.within:
+        _write_labels(comparison.gallery, _named(start, "gallery_labels.txt"))
+
+
+def score_blocks(
+    comparison: Comparison, memory: float, progress: Callable[[int], object] = lambda pairs: None
+) -> Iterator[ScoreBlock]:
+    """The scores of some rows of the probes at a time; `progress` is told how many pairs more are done."""
+    probes, gallery = comparison.probes, comparison.gallery
+    size = max(int(memory / 2 / (BYTES_PER_PAIR * len(gallery))), 1)
+    for start in range(0, len(probes), size):
+        rows = np.arange(start, min(start + size, len(probes)))
+        columns = np.arange(start if comparison.within else 0, len(gallery))
+        scores = _cosines(probes, rows, gallery, columns)
+        compared = probes.picture[rows, None] != gallery.picture[columns]
+        compared |= probes.picture[rows, None] < 0
+        if comparison.within:
+            compared &= columns > rows[:, None]
+        row, column = np.nonzero(compared)
+        probe, other = rows[row], columns[column]
+        mated = probes.subject[probe] == gallery.subject[other]
+        yield ScoreBlock(probe, other, np.round(scores[row, column], DECIMALS), mated)
+        progress(int((columns > rows[:, None]).sum()) if comparison.within else compared.size)
+
+
+def _cosines(
+    probes: Side, rows: NDArray[np.int64], gallery: Side, columns: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    found = np.empty((len(rows), len(columns)))
+    first = _unit(probes.features.read(rows))
+    for start in range(0, len(columns), ROWS_AT_ONCE):
+        chunk = slice(start, start + ROWS_AT_ONCE)
+        found[:, chunk] = first @ _unit(gallery.features.read(columns[chunk])).T
+    return found
+
+
+def _unit(features: NDArray[np.float32]) -> NDArray[np.float64]:
+    exact = features.astype(np.float64)
+    exact /= np.linalg.norm(exact, axis=1, keepdims=True)
+    return exact
+
+
+def _write_arrays(blocks: Iterator[ScoreBlock], start: Path) -> None:
+    with (
+        _growing_array(_named(start, "authentic.npy")) as authentic,
+        _growing_array(_named(start, "impostor.npy")) as impostor,
+    ):
+        for block in blocks:
+            rows = np.column_stack([block.probe, block.gallery, block.score])
+            authentic(rows[block.mated])
+            impostor(rows[~block.mated])
+
+
+@contextmanager
+def _growing_array(path: Path) -> Iterator[Callable[[NDArray[np.float64]], None]]:
+    """Give what appends rows (N, 3); the array becomes whole when the block ends."""
+    count = 0
+    with whole_file(path) as partial, partial.open("wb") as file:
+        file.write(npy_header("<f8", (0, 3)))
+
+        def add(rows: NDArray[np.float64]) -> None:
+            nonlocal count
+            count += len(rows)
+            file.write(rows.astype("<f8").tobytes())
+
+        yield add
+        file.seek(0)
+        file.write(npy_header("<f8", (count, 3)))
+
+
+def _write_parquet(blocks: Iterator[ScoreBlock], path: Path) -> None:
+    try:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+    except ImportError:
+        raise UsageError("--scores parquet needs `pip install face-analysis[parquet]`") from None
+    kinds = {"probe": pa.int64(), "gallery": pa.int64(), "score": pa.float64(), "mated": pa.bool_()}
+    schema = pa.schema(kinds.items())
+    with whole_file(path) as partial, pq.ParquetWriter(partial, schema) as writer:
+        for block in blocks:
+            writer.write_table(pa.table(vars(block), schema))
+
+
+def _write_labels(side: Side, path: Path) -> None:
+    with (
+        whole_file(path) as partial,
+        partial.open("w", encoding="utf-8", errors="surrogateescape") as file,
+    ):
+        file.writelines(f"{row} {picture(name)}\n" for row, name in enumerate(side.features.paths))
+
+
+def _named(start: Path, end: str) -> Path:
+    return start.with_name(f"{start.name}_{end}")

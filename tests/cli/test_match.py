@@ -1,0 +1,130 @@
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from face_analysis.evaluation.error_rates import at_fmr, equal_error_rate, rates_curve
+from tests.cli.conftest import Run
+from tests.cli.killed_runs import killed_when, tree
+from tests.matching.feature_sets import SIZE, AllPairs, People, all_pairs, people
+
+
+@pytest.fixture(scope="module")
+def one() -> People:
+    return people(1500, seed=5)
+
+
+@pytest.fixture(scope="module")
+def expected(one: People) -> AllPairs:
+    return all_pairs(one)
+
+
+@pytest.fixture(scope="module")
+def probes(one: People, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return one.write(tmp_path_factory.mktemp("sets") / "probes")
+
+
+def rows_of(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_match_tells_the_rates_of_all_scores_to_the_width_of_a_bin(
+    run: Run, probes: Path, expected: AllPairs, tmp_path: Path
+) -> None:
+    status, out, _ = run(f"match {probes} -o {tmp_path} --fmr 1e-3 --group country")
+    assert status == 0
+    scores = expected.product / SIZE
+    curve = rates_curve(scores[expected.mated], scores[~expected.mated])
+    point = at_fmr(curve, 1e-3)
+    card = json.loads((tmp_path / "threshold.json").read_text())
+    assert point.threshold - 2 / SIZE <= card["threshold"] <= point.threshold + 1e-4
+    assert (card["fmr"], card["fnmr"]) == pytest.approx((point.fmr, point.fnmr))
+    for rate in ("fmr", "fnmr"):
+        interval = card[f"{rate}_interval"]
+        assert interval["low"] < interval["value"] < interval["high"]
+        assert interval["value"] == pytest.approx(card[rate])
+    assert f"EER {100 * equal_error_rate(curve):.2f} %" in out
+    about = json.loads((tmp_path / "match.json").read_text())
+    mated = int(expected.mated.sum())
+    assert about["pairs"]["mated"] == mated
+    assert about["pairs"]["non_mated"] == len(scores) - mated
+    assert about["pairs"]["not_compared"] == 1500 * 1499 // 2 - len(scores)
+    assert about["groups"] == ["", "north", "south"]
+    chosen = expected.of(("north", "south")) & ~expected.mated
+    rate = (scores[chosen] >= card["threshold"] - 1e-9).mean()
+    assert f"| north | south | {chosen.sum()} | {rate:.3g} |" in out
+
+
+def test_match_names_the_extreme_pairs_and_the_errors_of_every_subject(
+    run: Run, probes: Path, one: People, expected: AllPairs, tmp_path: Path
+) -> None:
+    run(f"match {probes} -o {tmp_path} --fmr 1e-3 --tail 50")
+    tails = rows_of(tmp_path / "tails.csv")
+    assert [row["kind"] for row in tails] == ["non-mated"] * 50 + ["mated"] * 50
+    chosen = np.flatnonzero(~expected.mated)
+    chosen = chosen[np.argsort(-expected.product[chosen], kind="stable")][:50]
+    for row, place in zip(tails, chosen, strict=False):
+        assert float(row["score"]) == pytest.approx(expected.product[place] / SIZE, abs=1e-6)
+        for side, number in (("probe", expected.probe[place]), ("gallery", expected.gallery[place])):
+            assert row[side] == one.paths[number]
+            assert row[f"{side}_subject"] == one.subjects[number]
+    subjects = rows_of(tmp_path / "subjects.csv")
+    assert [row["subject"] for row in subjects] == sorted(set(one.subjects))
+    threshold = json.loads((tmp_path / "threshold.json").read_text())["threshold"]
+    over = ~expected.mated & (expected.product / SIZE >= threshold - 1e-9)
+    assert sum(float(row["false_matches"]) for row in subjects) == pytest.approx(2 * over.sum(), rel=1e-3)
+    assert sum(int(row["mated"]) for row in subjects) == expected.mated.sum()
+
+
+def test_match_writes_every_score_where_asked(
+    run: Run, probes: Path, one: People, expected: AllPairs, tmp_path: Path
+) -> None:
+    run(f"match {probes} -o {tmp_path} --scores npy -gr G --subject_pattern photos/([0-9])/ --memory 0.01")
+    found = {name: np.load(tmp_path / f"G_{name}.npy") for name in ("authentic", "impostor")}
+    assert sum(map(len, found.values())) == len(expected.probe)
+    folder = np.array([path[7] for path in one.paths])
+    for name, rows in found.items():
+        same = folder[rows[:, 0].astype(int)] == folder[rows[:, 1].astype(int)]
+        assert (same == (name == "authentic")).all()
+    assert [row["subject"] for row in rows_of(tmp_path / "subjects.csv")] == list("0123456")
+
+
+def test_a_match_that_was_killed_ends_as_one_that_was_not(run: Run, tmp_path: Path) -> None:
+    probes = people(6000, seed=6).write(tmp_path / "probes")
+    words = f"match {probes} --group country --memory 0.02 -o"
+    assert run(f"{words} {tmp_path / 'whole'}")[0] == 0
+    unfinished = tmp_path / "killed" / ".match.unfinished.npz"
+    killed_when(f"{words} {tmp_path / 'killed'}", unfinished, 1000)
+    assert not (tmp_path / "killed" / "counts.npz").exists()
+    with np.load(unfinished) as state:
+        done = json.loads(str(state["state"]))["done"]
+    assert done >= 1
+    status, _, err = run(f"{words} {tmp_path / 'killed'} --resume --tail 7")
+    assert (status, "other tail" in err) == (2, True)
+    assert run(f"{words} {tmp_path / 'killed'} --resume")[0] == 0
+    whole, killed = tree(tmp_path / "whole"), tree(tmp_path / "killed")
+    assert killed.keys() == whole.keys()
+    for name in ("counts.npz", "tails.csv", "subjects.csv", "threshold.json"):
+        assert killed[name] == whole[name], name
+
+
+def test_wrong_options_are_named(run: Run, probes: Path, tmp_path: Path) -> None:
+    for words, named in (
+        ("--fmr 0", "--fmr"),
+        ("--memory 0", "--memory"),
+        ("--tail -1", "--tail"),
+        ("--subject person", "person"),
+        ("--subject original --subject_pattern (.)", "not both"),
+        ("--group race", "race"),
+        ("--subject_pattern (", "regular expression"),
+        ("--memory 0.0001", "--memory 0.0001"),
+    ):
+        status, _, err = run(f"match {probes} -o {tmp_path / 'out'} {words}")
+        assert (status, named in err) == (2, True), err
+    status, _, err = run(f"match {tmp_path / 'none'} -o {tmp_path / 'out'}")
+    assert (status, "none/embeddings.npy" in err) == (2, True)
