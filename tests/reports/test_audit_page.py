@@ -14,7 +14,7 @@ from face_analysis.audit.report import AuditReport, audit
 from face_analysis.audit.scan import Look, scan
 from face_analysis.datasets.lists import ImageList
 from face_analysis.datasets.sources import FolderSource
-from face_analysis.reports import audit_page
+from face_analysis.reports import audit_page, page
 
 EVIL = "<script>alert(1)<"  # a file of this name can exist: it has no slash
 
@@ -68,7 +68,7 @@ def test_pages_are_whole_and_fetch_nothing(tmp_path: Path) -> None:
         assert source is not None
         kind, _, data = source.partition(",")
         assert kind == "data:image/jpeg;base64"
-        assert Image.open(BytesIO(base64.b64decode(data))).size == (audit_page.SIDE, audit_page.SIDE // 2)
+        assert Image.open(BytesIO(base64.b64decode(data))).size == (page.SIDE, page.SIDE // 2)
 
 
 def test_names_are_text_whatever_is_in_them(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Percentile bootstrap intervals whose cost and memory do not grow with the number of images.
+"""Percentile bootstrap intervals whose cost and memory do not grow with the number of images; Wilson's.
 
 Drawing N images with replacement and counting them by kind is one multinomial draw over the kinds, so the
 bootstrap of anything that depends on counts alone needs only the counts. Efron and Tibshirani, "An
@@ -10,7 +10,9 @@ right or all wrong): read it together with its count.
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass
+from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,11 +23,19 @@ LEVEL = 0.95
 RESAMPLES = 2000
 SEED = 0
 MAX_CELLS = 512
+NORMAL_QUANTILE = NormalDist().inv_cdf((1 + LEVEL) / 2)
+STUDENT_TERMS = (
+    (4, (1, 0, 1, 0)),
+    (96, (5, 0, 16, 0, 3, 0)),
+    (384, (3, 0, 19, 0, 17, 0, -15, 0)),
+    (92160, (79, 0, 776, 0, 1482, 0, -1920, 0, -945, 0)),
+)
+"""For each power of 1 / degrees of freedom a divisor, and a polynomial in the normal quantile."""
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A figure, the ends of its 95 % interval in the same unit, and the images behind it (1 or more)."""
+    """A figure, the ends of its 95 % interval in the same unit, and the images or pairs behind it."""
 
     value: float
     low: float
@@ -75,6 +85,29 @@ def mean_estimate(values: NDArray[np.number] | NDArray[np.bool_], seed: int = SE
     points, counts = _cells(numbers)
     draws = np.random.default_rng(seed).multinomial(numbers.size, counts / numbers.size, size=RESAMPLES)
     return percentile_estimate(float(numbers.mean()), draws @ points / numbers.size, numbers.size)
+
+
+def wilson(share: float, number: float, quantile: float = NORMAL_QUANTILE) -> tuple[float, float]:
+    """Wilson's interval (1927) of a share, 0 to 1, of `number` independent cases, which need not be whole.
+
+    It is never empty: with no case in 10,000 it reaches to 3.8 in 10,000.
+    """
+    spread = quantile**2 / number
+    middle = (share + spread / 2) / (1 + spread)
+    half = math.sqrt(share * (1 - share) * spread + spread**2 / 4) / (1 + spread)
+    return max(middle - half, 0.0), min(middle + half, 1.0)
+
+
+def student_quantile(freedom: float) -> float:
+    """Student's quantile for two-sided LEVEL, right to 1 % from 2 degrees of freedom on; fewer count as 2.
+
+    The expansion about the normal quantile (Abramowitz and Stegun 1964, 26.7.5).
+    """
+    x, n = NORMAL_QUANTILE, max(freedom, 2.0)
+    return x + sum(
+        float(np.polyval(coefficients, x)) / (divisor * n**power)
+        for power, (divisor, coefficients) in enumerate(STUDENT_TERMS, start=1)
+    )
 
 
 def _cells(numbers: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:

@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import base64
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-
-import cv2
 
 from face_analysis.audit.report import AuditReport
 from face_analysis.errors import UnreadableImageError
 from face_analysis.images.decode import decode
+from face_analysis.reports.page import render, thumbnail
 
 MOST_GROUPS, MOST_PICTURES = 100, 8
 """Shown of each kind of finding, and of each group; the page says how many there are."""
-SIDE = 96
-TEMPLATE = Path(__file__).with_name("audit.html.j2")
 
 
 @dataclass(frozen=True)
@@ -50,13 +45,11 @@ class Section:
 
 def audit_page(report: AuditReport) -> str:
     """The page as HTML, with nothing to fetch from elsewhere; reads the pictures that it shows."""
-    from jinja2 import Environment
-
-    template = Environment(autoescape=True, trim_blocks=True).from_string(
-        TEMPLATE.read_text(encoding="utf-8")
-    )
-    return template.render(
-        names=report.images.names, summary=report.summary(), sections=list(_sections(report)), side=SIDE
+    return render(
+        "audit.html.j2",
+        names=report.images.names,
+        summary=report.summary(),
+        sections=list(_sections(report)),
     )
 
 
@@ -113,7 +106,4 @@ def _thumbnail(report: AuditReport, row: int) -> str:
         image = decode(report.images.read(row), report.images.path(row))
     except UnreadableImageError:
         return ""
-    height, width = image.shape[:2]
-    small = cv2.resize(image, (SIDE, max(1, round(SIDE * height / width))), interpolation=cv2.INTER_AREA)
-    encoded = cv2.imencode(".jpg", cv2.cvtColor(small, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 80])[1]
-    return base64.b64encode(encoded.tobytes()).decode("ascii")
+    return thumbnail(image)

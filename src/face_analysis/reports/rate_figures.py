@@ -1,0 +1,106 @@
+"""Error rates of verification as figures: the trade of one against the other, and rates by pair of groups."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import cycle
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from face_analysis.evaluation.demographics import DemographicReport
+from face_analysis.evaluation.error_rates import PAIRS_PER_ERROR, Curve
+from face_analysis.reports.figure_style import COLOURS
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+LINES = ("-", "--", "-.", ":")
+
+
+def det_figure(
+    curves: Mapping[str, Curve],
+    names: tuple[str, str] = ("False match rate (FMR)", "False non-match rate (FNMR)"),
+) -> Figure:
+    """FNMR over FMR, or rates of other `names`, both as logarithms, a line for each curve by its label.
+
+    The dashed line is where they are equal. Either axis begins where PAIRS_PER_ERROR pairs of the largest set
+    stand for the rate.
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(6.4, 4.8), layout="constrained")
+    axes = figure.subplots()
+    for (label, curve), colour, line in zip(curves.items(), cycle(COLOURS), cycle(LINES), strict=False):
+        axes.step(curve.fmr, curve.fnmr, where="pre", color=colour, linestyle=line, label=label)
+    left = PAIRS_PER_ERROR / max(curve.non_mated for curve in curves.values())
+    low = PAIRS_PER_ERROR / max(curve.mated for curve in curves.values())
+    axes.plot([max(left, low), 1], [max(left, low), 1], color="0.35", linestyle="--", linewidth=1)
+    axes.set(xscale="log", yscale="log", xlim=(min(left, 0.1), 1), ylim=(min(low, 0.1), 1))
+    axes.set_xlabel(names[0])
+    axes.set_ylabel(names[1])
+    axes.legend(frameon=False, fontsize=9)
+    return figure
+
+
+def det_rows(curves: Mapping[str, Curve]) -> list[tuple[str, str, str, str]]:
+    """What the figure shows, for a CSV: name, threshold, FMR and FNMR wherever one of them changes."""
+    rows = []
+    for name, curve in curves.items():
+        kept = np.append(True, (np.diff(curve.fmr) != 0) | (np.diff(curve.fnmr) != 0))
+        points = zip(curve.thresholds[kept], curve.fmr[kept], curve.fnmr[kept], strict=True)
+        rows += [(name, f"{threshold:.4f}", f"{fmr:.4g}", f"{fnmr:.4g}") for threshold, fmr, fnmr in points]
+    return rows
+
+
+def heat_figure(report: DemographicReport, most: int, *, ordered: bool) -> Figure:
+    """FMR by pair of `most` groups, as a logarithm; a number in each cell, grey where it is not supported.
+
+    With `ordered` the rows are groups of the probes and the columns of the gallery; otherwise the table is
+    symmetric.
+    """
+    from matplotlib.colors import LogNorm
+    from matplotlib.figure import Figure
+
+    names = list(dict.fromkeys(name for pair in report.pairs for name in (pair.first, pair.second)))[:most]
+    rates, known = _table(report, names, ordered=ordered)
+    shown = np.ma.masked_where(~known | ~(rates > 0), rates)
+    low, high = (float(shown.min()), float(shown.max())) if shown.count() else (1e-6, 1e-5)
+    norm = LogNorm(low / 1.5, high * 1.5)
+    side = 1.8 + 0.8 * len(names)
+    figure = Figure(figsize=(side + 1.6, side), layout="constrained")
+    axes = figure.add_subplot()
+    image = axes.imshow(shown, cmap="cividis", norm=norm)
+    axes.set_facecolor("0.88")
+    for (row, column), rate in np.ndenumerate(rates):
+        if np.isfinite(rate):
+            dark = known[row, column] and rate > 0 and norm(rate) < 0.55
+            text = f"{rate:.1e}".replace("e-0", "e-") if rate else "0"
+            axes.text(
+                column, row, text, ha="center", va="center", fontsize=9, color="white" if dark else "black"
+            )
+    axes.set_xticks(range(len(names)), names, rotation=45, ha="right", rotation_mode="anchor")
+    axes.set_yticks(range(len(names)), names)
+    if ordered:
+        axes.set(xlabel="Group of the gallery", ylabel="Group of the probes")
+    axes.set_title(f"FMR at the threshold {report.threshold:.4f}", fontsize=11)
+    figure.colorbar(image, ax=axes, label="FMR (logarithmic)", shrink=0.85)
+    return figure
+
+
+def _table(
+    report: DemographicReport, names: list[str], *, ordered: bool
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """FMR (G, G) by the groups of `names`, NaN without pairs, and whether it is supported."""
+    rates = np.full((len(names), len(names)), np.nan)
+    known = np.zeros(rates.shape, bool)
+    for pair in report.pairs:
+        if pair.rates.fmr is None or not {pair.first, pair.second} <= set(names):
+            continue
+        places = [(names.index(pair.first), names.index(pair.second))]
+        if not ordered:
+            places.append(places[0][::-1])
+        for place in places:
+            rates[place], known[place] = pair.rates.fmr.value, pair.fmr_supported
+    return rates, known

@@ -1,0 +1,151 @@
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from face_analysis.cli.main import main
+from face_analysis.datasets.attributes import Attribute
+from face_analysis.errors import MissingFileError, PackedFileError
+from face_analysis.evaluation.groups import evaluate
+from face_analysis.reports.attribute_section import read_attributes
+from face_analysis.reports.files import write_report
+from face_analysis.reports.hard_pairs import MOST_PAIRS, hard_pairs
+from face_analysis.reports.measure_text import PERCEIVED
+from tests.reports.test_audit_page import Parsed
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+WIDTHS = (1280, 390)
+LOOK = """
+<body><script>
+const found = {};
+for (const width of %s) {
+  const frame = document.createElement("iframe");
+  frame.style.cssText = `width:${width}px;height:4000px;border:0`;
+  frame.src = "report.html";
+  frame.onload = () => {
+    const page = frame.contentDocument, images = [...page.images];
+    found[width] = {
+      page: page.documentElement.scrollWidth,
+      images: images.length,
+      broken: images.filter(image => !image.complete || !image.naturalWidth).length,
+      widest: Math.max(...images.map(image => image.getBoundingClientRect().right)),
+      tables: [...page.querySelectorAll("table")].map(table => {
+        const box = table.closest(".wide");
+        const scrolls = frame.contentWindow.getComputedStyle(box).overflowX === "auto";
+        const whole = scrolls || table.scrollWidth <= box.clientWidth;
+        return {right: box.getBoundingClientRect().right, whole};
+      }),
+    };
+    document.title = JSON.stringify(found);
+  };
+  document.body.append(frame);
+}
+</script></body>
+"""
+
+
+@pytest.fixture(scope="module")
+def attributes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What `evaluate` writes of race and gender."""
+    rng = np.random.default_rng(0)
+    labels: dict[Attribute, Any] = {"race": rng.integers(0, 5, 60), "gender": rng.integers(0, 2, 60)}
+    predictions = {name: np.roll(values, rng.integers(0, 2)) for name, values in labels.items()}
+    folder = tmp_path_factory.mktemp("attributes")
+    write_report(evaluate(labels, predictions), labels, predictions, folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def page(matched: Path, attributes: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A page of everything there is; one image can be read."""
+    folder = tmp_path_factory.mktemp("page")
+    hardest = hard_pairs(matched / "groups", None)[0].pairs[0].pictures[0].path
+    (folder / "images" / hardest).parent.mkdir(parents=True)
+    Image.new("RGB", (200, 100), "teal").save(folder / "images" / hardest)
+    told = ["report", str(matched / "groups"), "-d", str(folder), "--attributes", str(attributes)]
+    assert main([*told, "--faces", "-s", str(folder / "images")]) == 0
+    return folder / "report.html"
+
+
+def test_the_page_is_whole_and_fetches_nothing(page: Path) -> None:
+    parsed = Parsed(page.read_text(encoding="utf-8"))
+    assert parsed.open == []
+    assert not {"script", "link", "iframe"} & {tag for tag, _ in parsed.tags}
+    sources = [str(attributes["src"]) for tag, attributes in parsed.tags if tag == "img"]
+    pngs = [source for source in sources if source.startswith("data:image/png;base64,")]
+    jpegs = [source for source in sources if source.startswith("data:image/jpeg;base64,")]
+    assert (len(pngs), len(jpegs) > 0, len(sources)) == (5 + 4, True, len(pngs) + len(jpegs))
+    assert all(attributes.get("alt") is not None for tag, attributes in parsed.tags if tag == "img")
+
+
+def test_the_page_says_what_groups_are_and_what_made_it(page: Path, matched: Path, tmp_path: Path) -> None:
+    words = Parsed(page.read_text(encoding="utf-8")).words
+    hashes = json.loads((matched / "groups" / "match.json").read_text())["probes"]["sha256"]
+    assert PERCEIVED in words
+    assert all(value in words for value in hashes.values())
+    assert "fmr: 0.01" in words  # of the options of match
+    assert main(["report", str(matched / "groups"), "-d", str(tmp_path), "--predicted"]) == 0
+    words = Parsed((tmp_path / "report.html").read_text(encoding="utf-8")).words
+    assert "predictions of a model" in words
+    assert PERCEIVED not in words
+
+
+def test_pictures_are_there_only_where_asked_for(matched: Path, tmp_path: Path) -> None:
+    assert main(["report", str(matched / "plain"), "-d", str(tmp_path)]) == 0
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "image/jpeg" not in page
+    hardest = hard_pairs(matched / "plain", None)
+    assert [len(part.pairs) for part in hardest] == [MOST_PAIRS, MOST_PAIRS]
+    words = Parsed(page).words
+    assert all(side.path in words for part in hardest for pair in part.pairs for side in pair.pictures)
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium")
+def test_a_browser_shows_it_whole_on_a_screen_and_on_a_phone(page: Path) -> None:
+    frames = page.with_name("frames.html")
+    frames.write_text(LOOK % json.dumps(WIDTHS))
+    assert CHROMIUM is not None
+    told = ["--headless=new", "--no-sandbox", "--disable-gpu", "--allow-file-access-from-files"]
+    told += ["--enable-logging=stderr", "--virtual-time-budget=10000", "--dump-dom"]
+    profile = f"--user-data-dir={page.parent / 'profile'}"
+    done = subprocess.run(
+        [CHROMIUM, *told, profile, frames.as_uri()], capture_output=True, text=True, timeout=120, check=True
+    )
+    assert "CONSOLE" not in done.stderr
+    title = re.search(r"<title>(.*?)</title>", done.stdout)
+    assert title is not None
+    found: dict[str, dict[str, Any]] = json.loads(title[1])
+    for width in WIDTHS:
+        seen = found[str(width)]
+        assert seen["page"] <= width
+        assert seen["images"] > 9
+        assert seen["broken"] == 0
+        assert seen["widest"] <= width
+        assert len(seen["tables"]) == 5
+        assert all(table["whole"] and table["right"] <= width for table in seen["tables"])
+
+
+def test_a_damaged_folder_is_named(matched: Path, tmp_path: Path) -> None:
+    with pytest.raises(MissingFileError, match=r"tails\.csv"):
+        hard_pairs(tmp_path, None)
+    (tmp_path / "tails.csv").write_text("kind,score\nnon-mated,0.9\n")
+    with pytest.raises(PackedFileError, match="not the tails"):
+        hard_pairs(tmp_path, None)
+    (tmp_path / "metrics.json").write_text('{"attributes": {"race": 3}}')
+    with pytest.raises(PackedFileError, match="not the measures"):
+        read_attributes(tmp_path)
+    for name in ("counts.npz", "tails.csv"):
+        shutil.copy(matched / "groups" / name, tmp_path)
+    assert main(["report", str(tmp_path), "-d", str(tmp_path / "out")]) == 2
+    assert main(["report", str(matched / "groups"), "-d", str(tmp_path / "out"), "-s", str(tmp_path)]) == 2
+    (tmp_path / "match.json").write_text("{}")
+    assert main(["report", str(tmp_path), "-d", str(tmp_path / "out")]) == 2
+    assert not (tmp_path / "out").exists()
