@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from face_analysis.datasets.lists import ImageList
+from face_analysis.datasets.lists import ImageList, codes_of
 from face_analysis.datasets.pairs import FOLDS
 from face_analysis.datasets.protocols import ListedPair
-from face_analysis.datasets.splits import subject_codes
+from face_analysis.datasets.splits import subjects
 from face_analysis.errors import EmptyDataError
 
 TRIES = 20
@@ -17,12 +17,12 @@ TRIES = 20
 def draw_pairs(listed: ImageList, each: int, seed: int) -> list[ListedPair]:
     """In each of ten folds `each` pairs of one person and as many of two, or as many of both as there are.
 
-    People are dealt to the folds, so that none is in two. Of the pairs of one person every image pair is as
-    likely; no pair comes twice. People are told apart by the column `subject`, else `class`; rows where it is
+    People are dealt to the folds, so that none is in two. Within a fold all pairs of a kind are as likely; no
+    pair comes twice. People are told apart by the column `subject`, else `class`; rows where it is
     unknown are left out. Raises UsageError for a list without one, EmptyDataError where a fold has no pair of
     a kind.
     """
-    codes = subject_codes(listed)
+    codes = codes_of(subjects(listed))
     generator = np.random.default_rng(seed)
     people = generator.permutation(np.unique(codes[codes >= 0]))
     pairs: list[ListedPair] = []

@@ -12,9 +12,9 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from face_analysis.datasets.attributes import LABEL_COUNT, UNKNOWN, Attribute, Column, known
+from face_analysis.datasets.lists import codes_of
 from face_analysis.datasets.lmdb_format import UNNAMED
 from face_analysis.datasets.sources import ImageSource
-from face_analysis.datasets.splits import numbered
 from face_analysis.errors import EmptyDataError, UnreadableImageError
 from face_analysis.images.chips import FaceCutter
 from face_analysis.images.decode import decode, fit
@@ -117,7 +117,7 @@ def _column(source: ImageSource, name: Column, wanted: Sequence[Column]) -> NDAr
     if name in labels:
         return labels[name]
     if name == "class" and "subject" in source.strings:
-        return numbered(source.strings["subject"])
+        return codes_of(source.strings["subject"])
     if UNNAMED in labels and len(wanted) == 1:
         return labels[UNNAMED]
     there = ", ".join(labels) or "none"

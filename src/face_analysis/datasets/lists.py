@@ -51,6 +51,12 @@ def read_image_list(path: Path) -> ImageList:
     return _read_text(path, lines)
 
 
+def codes_of(names: Sequence[str]) -> NDArray[np.int64]:
+    """A number from 0 for each distinct name, in the order of their first rows, and -1 for \"\"."""
+    numbers: dict[str, int] = {}
+    return np.array([numbers.setdefault(name, len(numbers)) if name else -1 for name in names], np.int64)
+
+
 def read_lines(path: Path, what: str) -> list[str]:
     """The lines of a UTF-8 text, without empty ones at its end; `what` is what errors call it.
 

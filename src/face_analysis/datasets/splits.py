@@ -78,27 +78,24 @@ def assign(
 def _units(listed: ImageList, by: SplitBy, groups: Mapping[str, str] | None) -> NDArray[np.int64]:
     if (by == "group" and groups is None) or (by == "image" and groups is not None):
         raise UsageError("to split by group give --by group and --groups FILE, or --by subject with both")
-    labellings = [numbered(listed.images)]
+    labellings = [_numbered(listed.images)]
     if by == "subject":
-        labellings.append(subject_codes(listed))
+        labellings.append(_numbered(subjects(listed)))
     if groups is not None:
-        labellings.append(numbered([groups.get(path, "") for path in listed.images]))
+        labellings.append(_numbered([groups.get(path, "") for path in listed.images]))
     return _joined(labellings)
 
 
-def subject_codes(listed: ImageList) -> NDArray[np.int64]:
-    """Who is in each row, int64 (N,), -1 unknown: the column `subject`, else `class`.
-
-    Raises UsageError for a list without either.
-    """
+def subjects(listed: ImageList) -> list[str]:
+    """Who is in each row, "" unknown: the column `subject`, else `class`. Raises UsageError without them."""
     if "subject" in listed.strings:
-        return numbered(listed.strings["subject"])
+        return listed.strings["subject"]
     if "class" in listed.labels:
-        return numbered(["" if code < 0 else str(code) for code in listed.labels["class"].tolist()])
+        return ["" if code < 0 else str(code) for code in listed.labels["class"].tolist()]
     raise UsageError(f"{listed.path}: to tell people apart the list needs a column `subject` or `class`")
 
 
-def numbered(names: Sequence[str]) -> NDArray[np.int64]:
+def _numbered(names: Sequence[str]) -> NDArray[np.int64]:
     """A number for each distinct name, and one of its own for each row without a name."""
     numbers: dict[str | int, int] = {}
     return np.array(
