@@ -17,7 +17,7 @@ COMMANDS = {
     "audit": "find copies, contradicting labels and leaks between lists; write lists without them",
     "pack": "pack a list or a folder of images into one LMDB file",
     "pairs": "build verification sets of .bin files, or of photos and a published protocol",
-    "train": "train race, gender and age models",
+    "train": "train race, gender and age models, or recognition",
     "predict": "find the faces of photos and predict race, gender and age",
     "extract": "write embeddings of the faces of photos as a feature set",
     "match": "compare all pairs of embeddings: rates, distributions and the most extreme pairs",
