@@ -93,10 +93,6 @@ class ClassCentres(nn.Module):
         self.momenta[rows] = moved
         self.centres[rows] = centres.sub_(moved, alpha=lr)
 
-    def drop_gradients(self) -> None:
-        """Forget what was used since the last update, as after a step that is passed over."""
-        self._used = []
-
     def whole(self) -> dict[str, Tensor]:
         """Centres and momenta (classes, K, D) of all processes, on the CPU; empty but in the first."""
         return {name: self._collected(getattr(self, name)) for name in ("centres", "momenta")}
