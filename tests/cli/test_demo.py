@@ -4,23 +4,30 @@ import csv
 from pathlib import Path
 
 import cv2
+import pytest
 
 from tests.cli.conftest import Run
 
 
+@pytest.mark.slow
 def test_the_demo_runs_twice_in_one_folder_and_says_where_its_pictures_lie(run: Run, tmp_path: Path) -> None:
     for _ in range(2):
         status, out, _ = run(f"demo -o {tmp_path}/demo --images 40 -e 2")
         assert status == 0
-    pictures = [Path(line.strip()) for line in out.split("pictures:")[1].split()]
+    listed, page = out.split("pictures:")[1].split("page:")
+    pictures = [Path(line.strip()) for line in listed.split()]
     assert [picture.name for picture in pictures[:2]] == ["astronaut.jpg", "grace_hopper.jpg"]
-    assert len(pictures) == 2 + 7
+    assert len(pictures) == 2 + 7 + 5
     assert len([line for line in out.splitlines() if "face at" in line]) == 2
     assert all(cv2.imread(str(picture)) is not None for picture in pictures)
     with (tmp_path / "demo" / "people" / "portraits_predictions.csv").open(newline="") as file:
         assert [row["path"] for row in csv.DictReader(file)] == ["astronaut.png", "grace_hopper.jpg"]
     commands = [line.split()[2] for line in out.splitlines() if line.startswith("$")]
-    assert commands == ["predict", "predict", "pack", "pack", "train", "predict", "evaluate"]
+    assert commands == [
+        *("predict", "predict", "pack", "pack", "train", "predict", "evaluate", "extract", "match", "report")
+    ]
+    assert "no faces: see what a report has" in Path(page.strip()).read_text()
+    assert "480 mated and 50560 non-mated pairs of 80 people" in out
 
 
 def test_a_folder_with_something_else_in_it_is_left_alone(run: Run, tmp_path: Path) -> None:

@@ -113,6 +113,26 @@ def test_a_match_that_was_killed_ends_as_one_that_was_not(run: Run, tmp_path: Pa
         assert killed[name] == whole[name], name
 
 
+def test_a_set_without_mated_pairs_is_matched_and_reported_by_its_non_mated_ones(
+    run: Run, probes: Path, expected: AllPairs, tmp_path: Path
+) -> None:
+    status, out, _ = run(f"match {probes} -o {tmp_path / 'match'} --subject path --group country --fmr 1e-3")
+    assert (status, "0 mated and" in out, "FNMR (%)" in out, "EER" in out) == (0, True, True, False)
+    card = json.loads((tmp_path / "match" / "threshold.json").read_text())
+    assert (card["fnmr"], card["fnmr_interval"]) == (None, None)
+    assert card["fmr"] == pytest.approx((expected.product / SIZE >= card["threshold"] - 1e-9).mean())
+    (tmp_path / "report").mkdir()
+    (tmp_path / "report" / "det.png").write_text("of an earlier report")
+    assert run(f"report {tmp_path / 'match'} -d {tmp_path / 'report'}")[0] == 0
+    written = {path.name for path in (tmp_path / "report").iterdir()}
+    assert {"report.html", "group_fmr.png", "group_scores.png", "scores.png"} <= written
+    assert not {"det.png", "det.csv"} & written
+    page = (tmp_path / "report" / "report.html").read_text()
+    assert ("no pairs" in page, "EER " in page, "One person, lowest scores" in page) == (True, False, False)
+    rates = {row["fmr_asked"]: row for row in rows_of(tmp_path / "report" / "rates.csv")}
+    assert (rates["0.001"]["fnmr"], float(rates["0.001"]["fmr"])) == ("", pytest.approx(card["fmr"]))
+
+
 def test_wrong_options_are_named(run: Run, probes: Path, tmp_path: Path) -> None:
     for words, named in (
         ("--fmr 0", "--fmr"),

@@ -58,6 +58,28 @@ def test_a_model_of_recognition_gives_the_cosines_of_its_network(
     np.testing.assert_allclose(found, expected.numpy(), atol=0.01)  # bfloat16 where that is fast
 
 
+def test_the_rates_of_a_set_are_told_at_the_threshold_of_a_card(
+    run: Run, patterns: Path, recognition_model: Path, tmp_path: Path
+) -> None:
+    files = [path.read_bytes() for path in sorted((patterns.parent / "patterns").iterdir())][:60]
+    same = [bool(row % 2) for row in range(30)]
+    (tmp_path / "some.bin").write_bytes(pickle.dumps((files, same), 2))
+    words = f"evaluate --verification some -s {tmp_path} -m {recognition_model} -d {tmp_path}/out"
+    assert run(words)[0] == 0
+    with (tmp_path / "out" / "curves.csv").open(newline="") as file:
+        thresholds = [float(row["threshold"]) for row in csv.DictReader(file)]
+    threshold = (thresholds[9] + thresholds[10]) / 2  # of 30 different scores 10 are below
+    card = tmp_path / "threshold.json"
+    card.write_text(json.dumps({"threshold": threshold}))
+    status, out, _ = run(f"{words} --card {card}")
+    assert (status, f"## At the threshold {threshold:.4f}" in out) == (0, True)
+    told = json.loads((tmp_path / "out" / "verification.json").read_text())["some"]["at_threshold"]
+    assert len(thresholds) == 31
+    assert 15 * (told["fmr"]["value"] + 1 - told["fnmr"]["value"]) == pytest.approx(20)
+    assert (told["fmr"]["count"], told["fnmr"]["count"], told["threshold"]) == (15, 15, threshold)
+    assert run(f"evaluate -d {tmp_path}/out -p a.csv -l b.txt --card {card}")[0] == 2
+
+
 def test_a_folder_of_ijb_is_known_by_its_layout_and_reported_without_folds(
     run: Run, patterns: Path, recognition_model: Path, tmp_path: Path
 ) -> None:

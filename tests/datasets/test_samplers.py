@@ -25,11 +25,12 @@ def test_every_row_comes_once_an_epoch_in_an_order_that_seed_and_epoch_fix() -> 
     assert len(first) == len(order) == 11
 
 
+@pytest.mark.parametrize("count", [96, 97, 98])
 @pytest.mark.parametrize("world", [2, 3])
-def test_several_processes_together_see_the_batches_of_one(world: int) -> None:
-    alone = epoch(GlobalBatches(96, 12, shuffle=True, seed=1), 5)
+def test_several_processes_together_see_the_batches_of_one(world: int, count: int) -> None:
+    alone = epoch(GlobalBatches(count, 12, shuffle=True, seed=1), 5)
     shares = [
-        epoch(GlobalBatches(96, 12, shuffle=True, seed=1, rank=r, world=world), 5) for r in range(world)
+        epoch(GlobalBatches(count, 12, shuffle=True, seed=1, rank=r, world=world), 5) for r in range(world)
     ]
     for step, batch in enumerate(alone):
         assert sorted(batch) == sorted(chain(*(share[step] for share in shares)))

@@ -9,7 +9,8 @@ from scipy.optimize import brentq
 from sklearn.metrics import roc_curve
 
 from face_analysis.errors import EmptyDataError, UsageError
-from face_analysis.evaluation.error_rates import at_fmr, d_prime, equal_error_rate, rates_curve
+from face_analysis.evaluation.error_rates import at_fmr, at_threshold, d_prime, equal_error_rate, rates_curve
+from face_analysis.evaluation.intervals import wilson
 
 Scores = NDArray[np.float64]
 CASES = ["apart", "mixed", "ties", "one each", "all equal", "swapped"]
@@ -71,6 +72,17 @@ def test_the_equal_error_rate_is_where_the_lines_of_the_curve_cross(case: str) -
 
     crossing = brentq(gap, 0, len(places) - 1, xtol=1e-12)
     assert equal_error_rate(curve) == pytest.approx(np.interp(crossing, places, curve.fmr), abs=1e-9)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_the_rates_at_any_threshold_are_those_of_a_loop(case: str) -> None:
+    mated, non_mated = scores(case)
+    curve = rates_curve(mated, non_mated)
+    for threshold in (-2.0, 0.3, 0.4, 0.31415, float(mated.max()), 2.0):
+        found = at_threshold(curve, threshold)
+        assert (found.fmr.value, found.fnmr.value) == pytest.approx(plain_rates(mated, non_mated, threshold))
+        assert (found.fmr.low, found.fmr.high) == wilson(found.fmr.value, len(non_mated))
+        assert (found.fnmr.low, found.fnmr.high) == wilson(found.fnmr.value, len(mated))
 
 
 def test_equal_error_rates_at_the_ends() -> None:

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from numpy.typing import NDArray
 from sklearn.neighbors import NearestNeighbors
 
@@ -27,7 +26,7 @@ Searched = tuple[Comparison, People, People]
 
 @pytest.fixture(scope="module", params=["others", "itself"])
 def case(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Searched:
-    """300 probes and a gallery of 1,100, of which copies, photos and people are shared; or a set and itself."""
+    """300 probes and a gallery of 1,100 that share copies, photos and people; or a set and itself."""
     folder = tmp_path_factory.mktemp("sets")
     probes = people(300, seed=8)
     gallery = people(1100, seed=9) if request.param == "others" else probes
@@ -158,7 +157,7 @@ def test_outcomes_say_where_the_person_of_a_probe_was_found(case: Searched) -> N
         score = candidates[ranks[0] - 1][0] / SIZE if ranks else -np.inf
         assert outcomes.mate_score[probe] == pytest.approx(score)
         assert outcomes.top_score[probe] == pytest.approx(candidates[0][0] / SIZE)
-    assert 20 < outcomes.mated.sum() < 300 or comparison.probes.features.folder.name == "a"
+    assert 0 < outcomes.mated.sum() < 300
 
 
 def test_probes_need_no_subjects_and_the_gallery_only_where_a_rule_is_given(tmp_path: Path) -> None:
@@ -199,4 +198,3 @@ def test_what_faiss_cannot_do_is_named(
     monkeypatch.setattr(builtins, "__import__", without_faiss)
     with pytest.raises(UsageError, match=r"face-analysis\[faiss\]"):
         FaissIndex(comparison, None, 1, 1e9)
-    assert torch.get_num_threads() >= 1

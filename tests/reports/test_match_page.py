@@ -92,9 +92,11 @@ def test_the_page_says_what_groups_are_and_what_made_it(page: Path, matched: Pat
     assert PERCEIVED in words
     assert all(value in words for value in hashes.values())
     assert "fmr: 0.01" in words  # of the options of match
-    assert main(["report", str(matched / "groups"), "-d", str(tmp_path), "--predicted"]) == 0
+    told = ["--predicted", "--note", "of <another> camera"]
+    assert main(["report", str(matched / "groups"), "-d", str(tmp_path), *told]) == 0
     words = Parsed((tmp_path / "report.html").read_text(encoding="utf-8")).words
     assert "predictions of a model" in words
+    assert "of <another> camera" in words
     assert PERCEIVED not in words
 
 

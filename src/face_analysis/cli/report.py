@@ -30,6 +30,7 @@ class ReportOptions:
     faces: Annotated[bool, Opt("put the pictures of the hardest pairs into the page")] = False
     source: Annotated[Path | None, Opt("with --faces: folder of the images", "-s")] = None
     predicted: Annotated[bool, Opt("the groups are predictions of a model, not labels")] = False
+    note: Annotated[str, Opt("words for the head of the page")] = ""
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -80,6 +81,7 @@ def _beside(options: ReportOptions, about: dict[str, Any]) -> Beside:
     config = options.match / "config.yaml"
     return Beside(
         title=" with ".join(sides),
+        note=options.note,
         predicted=options.predicted,
         faces=options.faces,
         hardest=hard_pairs(options.match, (options.source or Path()) if options.faces else None),

@@ -16,8 +16,8 @@ class GlobalBatches(Sampler[list[int]]):
     """Yields a list of row indices a step: this process's share of the global batch.
 
     The order follows from (seed, epoch) alone, so it depends neither on the number of processes nor on where
-    a run was cut. When shuffled, the last batch is filled up from the epoch's beginning if fewer than two
-    rows would be left for a process, since batch norm cannot learn from one.
+    a run was cut. When shuffled, a last batch of one row gets another from the epoch's beginning, since batch
+    norm cannot learn from one; a process may get none.
     """
 
     def __init__(
@@ -45,8 +45,8 @@ class GlobalBatches(Sampler[list[int]]):
         first, self.start = self.start, 0
         for step in range(first, len(self)):
             batch = order[step * self.batch_size : (step + 1) * self.batch_size]
-            if self.shuffle and len(batch) < 2 * self.world:
-                batch = torch.cat([batch, order])[: 2 * self.world]
+            if self.shuffle and len(batch) < 2:
+                batch = torch.cat([batch, order])[:2]
             yield batch[self.rank :: self.world].tolist()
 
     def _order(self) -> torch.Tensor:

@@ -8,12 +8,15 @@ import numpy as np
 import simplejpeg
 from numpy.typing import NDArray
 
-from face_analysis.datasets.attributes import GENDERS, MAX_AGE, RACES
+from face_analysis.datasets.attributes import ATTRIBUTES, GENDERS, MAX_AGE, RACES
+from face_analysis.datasets.list_writer import write_image_list
+from face_analysis.datasets.lists import ImageList
 from face_analysis.errors import WriteError
+from face_analysis.files import whole_file
 from face_analysis.types import Image
 
 SIZE = 112
-LIST_NAME = "patterns.txt"
+LIST_NAME, PEOPLE_NAME = "patterns.txt", "people.csv"
 
 
 def write_patterns(folder: Path, count: int, seed: int) -> Path:
@@ -39,6 +42,35 @@ def write_patterns(folder: Path, count: int, seed: int) -> Path:
     except OSError as error:
         raise WriteError(folder, error) from error
     return folder / LIST_NAME
+
+
+def write_people(folder: Path, people: int, each: int, seed: int) -> Path:
+    """Write `each` JPEGs of each of so many patterns, and their list with the pattern as subject; returns it.
+
+    The pictures of a pattern are shifted by a few pixels, under other light and noise. The same seed gives
+    the same files. Raises WriteError.
+    """
+    generator = np.random.default_rng(seed)
+    images: list[str] = []
+    labels: list[tuple[int, int, int]] = []
+    for number in range(people):
+        race, gender, age = (
+            int(generator.integers(size)) for size in (len(RACES), len(GENDERS), MAX_AGE + 1)
+        )
+        shown = pattern(race, gender, age, generator)
+        for place in range(each):
+            name = f"{number:03d}/{place}.jpg"
+            shift = generator.integers(-4, 5, 2)
+            light = generator.normal(0, 10) + generator.normal(0, 25, shown.shape)
+            picture = np.clip(np.roll(shown, tuple(shift), (0, 1)) + light, 0, 255).astype(np.uint8)
+            with whole_file(folder / name) as partial:
+                partial.write_bytes(simplejpeg.encode_jpeg(picture, quality=90))
+            images.append(name)
+            labels.append((race, gender, age))
+    columns = dict(zip(ATTRIBUTES, np.array(labels).T, strict=True))
+    listed = ImageList(folder / PEOPLE_NAME, images, columns, {"subject": [name[:3] for name in images]})
+    write_image_list(listed.path, listed)
+    return listed.path
 
 
 def pattern(race: int, gender: int, age: int, generator: np.random.Generator) -> Image:

@@ -8,12 +8,14 @@ not; the literature's TAR at FAR is 1 - FNMR at that FMR.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from face_analysis.errors import EmptyDataError, UsageError
+from face_analysis.evaluation.intervals import Estimate, wilson
 
 Scores = NDArray[np.floating]
 PAIRS_PER_ERROR = 10
@@ -22,7 +24,10 @@ PAIRS_PER_ERROR = 10
 
 @dataclass(frozen=True)
 class Curve:
-    """FMR and FNMR (K,), 0 to 1, at `thresholds` (K,), which rise; the last lets nothing match."""
+    """FMR and FNMR (K,), 0 to 1, at `thresholds` (K,), which rise; the last lets nothing match.
+
+    Without mated pairs FNMR is NaN.
+    """
 
     thresholds: NDArray[np.float64]
     fmr: NDArray[np.float64]
@@ -36,7 +41,7 @@ class OperatingPoint:
     """The lowest threshold whose FMR is at most `asked`, and the rates there.
 
     `supported` is False where the non-mated pairs are too few to tell so small a rate: fewer than
-    PAIRS_PER_ERROR / asked.
+    PAIRS_PER_ERROR / asked. Without mated pairs `fnmr` is NaN.
     """
 
     asked: float
@@ -44,6 +49,22 @@ class OperatingPoint:
     fmr: float
     fnmr: float
     supported: bool
+
+
+@dataclass(frozen=True)
+class FixedRates:
+    """The rates at a threshold that was fixed elsewhere, with Wilson's intervals over pairs.
+
+    They are for sets that do not say whose pairs they are; where pairs share people they are too narrow.
+    """
+
+    threshold: float
+    fmr: Estimate
+    fnmr: Estimate
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain numbers, for JSON."""
+        return asdict(self)
 
 
 def rates_curve(mated: Scores, non_mated: Scores) -> Curve:
@@ -68,6 +89,14 @@ def at_fmr(curve: Curve, asked: float) -> OperatingPoint:
     return OperatingPoint(
         asked, float(curve.thresholds[place]), float(curve.fmr[place]), float(curve.fnmr[place]), supported
     )
+
+
+def at_threshold(curve: Curve, threshold: float) -> FixedRates:
+    """The rates at any threshold: those of the curve's lowest threshold that is not under it."""
+    place = min(int(np.searchsorted(curve.thresholds, threshold)), len(curve.thresholds) - 1)
+    rates = ((curve.fmr[place], curve.non_mated), (curve.fnmr[place], curve.mated))
+    fmr, fnmr = (Estimate(float(rate), *wilson(float(rate), pairs), pairs) for rate, pairs in rates)
+    return FixedRates(threshold, fmr, fnmr)
 
 
 def equal_error_rate(curve: Curve) -> float:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 UNSUPPORTED = "too few probes"
 CLOSED_HEADS = ("rank", "identification rate (%) [over people]")
 OPEN_HEADS = ("FPIR asked", "threshold", "FPIR (%) [over people]", "FNIR (%) [over people]")
+NAMES = ("False positive identification rate (FPIR)", "False negative identification rate (FNIR)")
 TOLD_RANKS = (1, 5, 10, 20, 50, 100)
 COLUMNS = ("measure", "rank", "fpir_asked", "threshold", "supported", "value", "low", "high", "probes")
 FILES = (
@@ -39,19 +40,16 @@ def write_identification(report: IdentificationReport | None, folder: Path) -> N
         return
     write_csv(folder / "identification.csv", COLUMNS, _rows(report))
     write_text(folder / "identification.md", f"# Identification\n{identification_tables(report)}\n")
-    figures = {}
-    if report.identification_rates:
-        figures["cmc.png"] = cmc_figure(report.identification_rates)
+    curves = {}
     if report.curve is not None and report.curve.mated:
         curves = {f"{report.mated:,} mated and {report.non_mated:,} non-mated probes": report.curve}
         header = ("probes", "threshold", "fpir", "fnir")
         write_csv(folder / "identification_det.csv", header, det_rows(curves))
-        names = ("False positive identification rate (FPIR)", "False negative identification rate (FNIR)")
-        figures["identification_det.png"] = det_figure(curves, names)
     with figure_style():
-        for name, figure in figures.items():
-            with whole_file(folder / name) as partial:
-                figure.savefig(partial, format="png")
+        if report.identification_rates:
+            _save(cmc_figure(report.identification_rates), folder / "cmc.png")
+        if curves:
+            _save(det_figure(curves, NAMES), folder / "identification_det.png")
 
 
 def identification_tables(report: IdentificationReport) -> str:
@@ -82,6 +80,11 @@ def cmc_figure(rates: Sequence[Estimate]) -> Figure:
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.legend(title=f"{rates[0].count:,} mated probes", loc="lower right", frameon=False)
     return figure
+
+
+def _save(figure: Figure, path: Path) -> None:
+    with whole_file(path) as partial:
+        figure.savefig(partial, format="png")
 
 
 def _point(point: OpenSetPoint) -> tuple[str, ...]:

@@ -30,11 +30,12 @@ PREDICTED = (
 class Beside:
     """What the page shows beside the measures.
 
-    `predicted` says that the groups are predictions; `faces` that the pairs have pictures. `facts` tell what
-    was matched, `settings` are the options, as YAML, by the name of the command.
+    `note` stands at its head. `predicted` says that the groups are predictions, `faces` that the pairs have
+    pictures. `facts` tell what was matched, `settings` are the options, as YAML, by the name of the command.
     """
 
     title: str
+    note: str
     predicted: bool
     faces: bool
     hardest: Sequence[HardPairs]

@@ -1,0 +1,138 @@
+"""`face-analysis search`: the gallery's faces most like each probe."""
+
+from __future__ import annotations
+
+import logging
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from face_analysis import __version__
+from face_analysis.cli.match import GIGABYTE, side_facts
+from face_analysis.cli.parser import parse
+from face_analysis.errors import UsageError
+from face_analysis.files import write_text
+from face_analysis.options import Opt, to_yaml
+
+if TYPE_CHECKING:
+    from face_analysis.journal import Journal
+    from face_analysis.matching.comparison import Comparison
+    from face_analysis.matching.faiss_index import FaissIndex
+    from face_analysis.matching.search_sides import SearchSides
+
+
+@dataclass(frozen=True)
+class SearchOptions:
+    """What a search is told."""
+
+    probes: Annotated[Path, Opt("feature set of the faces to look for", positional=True)]
+    gallery: Annotated[Path, Opt("feature set to look in", positional=True)]
+    output: Annotated[Path, Opt("folder for candidates and measures", "-o")]
+    top: Annotated[int, Opt("candidates of a probe")] = 10
+    threshold: Annotated[float | None, Opt("score from which a candidate is accepted")] = None
+    card: Annotated[Path | None, Opt("in its place: threshold.json of a match")] = None
+    subject: Annotated[
+        str | None,
+        Opt("column of the index, or a rule for paths: original, CHIYA, CHIYA_VAL, PUBLIC_IVS"),
+    ] = None
+    subject_pattern: Annotated[
+        str | None, Opt("regular expression whose one group, found in the path, is the subject")
+    ] = None
+    index: Annotated[Literal["exact", "faiss"], Opt("look at all rows, or at the likeliest lists")] = "exact"
+    lists: Annotated[int | None, Opt("of faiss (default: by the gallery's size)")] = None
+    nprobe: Annotated[int, Opt("lists that faiss looks into for a probe")] = 32
+    memory: Annotated[float, Opt("GB for a block, or faiss's gallery, beside Python's and torch's 0.3")] = 1
+    resume: Annotated[bool, Opt("go on where a stopped run into the same folder was")] = False
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Exit status 0; measures, where subjects are known, go to stdout."""
+    options = parse("search", SearchOptions, arguments)
+    threshold = _threshold(options)
+    from face_analysis.cli.search_end import finish
+    from face_analysis.journal import Journal
+    from face_analysis.matching.search_files import outcomes_of, write_candidates
+
+    sides = _sides(options)
+    comparison, index = sides.comparison, _index(options, sides.comparison)
+    facts = _facts(options, comparison, index)
+    write_text(options.output / "config.yaml", to_yaml(options))
+    path = options.output / "candidates.csv"
+    with Journal(path, facts, resume=options.resume) as journal:
+        _search(options, comparison, index, journal)
+        write_candidates(path, comparison, journal.records(), sides.subjects, threshold)
+        outcomes = outcomes_of(comparison, journal.records())
+        command = shlex.join(["face-analysis", "search", *arguments])
+        about = {"version": __version__, "command": command, **facts, "threshold": threshold}
+        if index is not None and not index.exact:
+            about |= index.recall(options.top, options.memory * GIGABYTE)
+        finish(options.output, sides, outcomes, about)
+        journal.remove()
+    return 0
+
+
+def _threshold(options: SearchOptions) -> float | None:
+    if options.top < 1 or options.memory <= 0:
+        raise UsageError("--top must be at least 1, --memory over 0")
+    if options.threshold is not None and options.card is not None:
+        raise UsageError("give --threshold or --card, not both")
+    from face_analysis.matching.thresholds import read_threshold
+
+    return options.threshold if options.card is None else read_threshold(options.card)
+
+
+def _sides(options: SearchOptions) -> SearchSides:
+    from face_analysis.matching.feature_set import LABEL, SUBJECT, open_feature_set
+    from face_analysis.matching.search_sides import search_sides
+
+    columns = {SUBJECT, LABEL, options.subject or SUBJECT}
+    probes, gallery = (open_feature_set(folder, columns) for folder in (options.probes, options.gallery))
+    sides = search_sides(probes, gallery, options.subject, options.subject_pattern)
+    if sides.unknown:
+        logging.warning("no measures of identification: %s", sides.unknown)
+    return sides
+
+
+def _index(options: SearchOptions, comparison: Comparison) -> FaissIndex | None:
+    if options.index == "exact":
+        return None
+    from face_analysis.matching.faiss_index import FaissIndex
+
+    return FaissIndex(comparison, options.lists, options.nprobe, options.memory * GIGABYTE)
+
+
+def _facts(options: SearchOptions, comparison: Comparison, index: FaissIndex | None) -> dict[str, Any]:
+    """What is searched, and how."""
+    return {
+        "probes": side_facts(comparison.probes),
+        "gallery": side_facts(comparison.gallery),
+        "subject": options.subject,
+        "subject_pattern": options.subject_pattern,
+        "top": options.top,
+        "exact": index is None or index.exact,
+        "faiss": None if index is None else {"lists": index.lists, "looked_into": index.looked_into},
+    }
+
+
+def _search(
+    options: SearchOptions, comparison: Comparison, index: FaissIndex | None, journal: Journal
+) -> None:
+    import numpy as np
+    from tqdm import tqdm
+
+    from face_analysis.matching.search import search
+    from face_analysis.matching.search_files import records_of
+
+    probes = np.arange(journal.done, len(comparison.probes))
+    if index is None:
+        found = search(comparison, probes, options.top, options.memory * GIGABYTE)
+    else:
+        found = index.search(probes, options.top)
+    with tqdm(total=len(comparison.probes), unit=" probes", desc="search", initial=journal.done) as bar:
+        for candidates in found:
+            for record in records_of(candidates):
+                journal.add(record)
+            journal.mark(journal.done + len(candidates.row))
+            bar.update(len(candidates.row))
