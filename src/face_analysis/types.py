@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,8 +12,7 @@ Image = NDArray[np.uint8]
 """RGB pixels, shape (H, W, 3), 0 to 255."""
 
 
-@dataclass(frozen=True)
-class ImageFailure:
+class ImageFailure(NamedTuple):
     """An image that could not be used: its name as the source gives it, and why."""
 
     path: str

@@ -6,6 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from face_analysis.models.layers import precise
+
 
 def class_weights(counts: Tensor, power: float = 1.0) -> Tensor:
     """(Largest class count / class count) ** power, (C,) float32; 0 for a class without images.
@@ -26,6 +28,6 @@ def weighted_cross_entropy(logits: Tensor, labels: Tensor, weights: Tensor, smoo
     """
     known = labels >= 0
     targets = labels.clamp(min=0)
-    weight = weights.to(logits.device)[targets] * known
-    loss = F.cross_entropy(logits.float(), targets, reduction="none", label_smoothing=smoothing)
+    loss = F.cross_entropy(precise(logits), targets, reduction="none", label_smoothing=smoothing)
+    weight = weights.to(loss)[targets] * known
     return (loss * weight).sum() / weight.sum().clamp(min=torch.finfo(torch.float32).tiny)

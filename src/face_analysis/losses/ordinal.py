@@ -63,7 +63,7 @@ def tasks_of_distribution(masses: Tensor) -> Tensor:
 
 def expected_age(logits: Tensor) -> Tensor:
     """(N, K) logits -> (N,) expected age in years: the sum of the probabilities "older than k"."""
-    return torch.sigmoid(logits.float()).sum(dim=1)
+    return torch.sigmoid(precise(logits)).sum(dim=1)
 
 
 def age_ranks(logits: Tensor) -> Tensor:

@@ -15,6 +15,7 @@ from face_analysis.images.normalise import normalise
 from face_analysis.losses.age import AGE_LOSSES
 from face_analysis.losses.classification import weighted_cross_entropy
 from face_analysis.losses.ordinal import expected_age
+from face_analysis.losses.processes import counted_once, gathered, reduced
 from face_analysis.models.attributes import AttributeNetwork
 from face_analysis.training.options import TrainOptions
 from face_analysis.training.task import SCORE, Task
@@ -49,21 +50,21 @@ class AttributeTask(Task):
         measures = (measure_name(name) for name in self.attributes)
         self.logged = ("learning_rate", "train_loss", *losses, SCORE, *measures)
 
-    def training_step(self, batch: FaceBatch, batch_idx: int) -> Tensor | None:
-        """Loss of one batch; a batch with fewer than two readable images is passed over."""
-        if len(batch.images) < 2:
-            return None
-        logits = self.network(self.augmented(batch))
+    def training_step(self, batch: FaceBatch, batch_idx: int) -> Tensor:
+        """Loss of one batch over all processes; images that could not be read are not in it."""
+        if self.too_few(batch):
+            return self.no_loss()
+        logits, labels = self.network(self.augmented(batch)), gathered(batch.labels)
         losses = {
-            name: self._loss(name, logits[name], batch.labels[:, column])
+            name: self._loss(name, gathered(logits[name]), labels[:, column])
             for column, name in enumerate(self.attributes)
         }
         total = torch.stack([self.loss_weights[name] * loss for name, loss in losses.items()]).sum()
         self.require_finite(total, dict(losses.items()), batch)
-        self.log("train_loss", total, batch_size=len(batch.images))
+        self.log("train_loss", total, batch_size=len(labels))
         self.log_dict({f"train_loss_{name}": loss.detach() for name, loss in losses.items()})
         self.log("learning_rate", self.learning_rate)
-        return total
+        return counted_once(total)
 
     def _loss(self, attribute: Attribute, logits: Tensor, labels: Tensor) -> Tensor:
         if attribute == "age":
@@ -80,7 +81,7 @@ class AttributeTask(Task):
         """Add up what one batch has right."""
         if len(batch.images) == 0:
             return
-        logits = self.network(normalise(batch.images))
+        logits = self.network(normalise(batch.images).to(self.float_type))
         for column, name in enumerate(self.attributes):
             labels = batch.labels[:, column]
             known = labels >= 0
@@ -93,10 +94,8 @@ class AttributeTask(Task):
 
     def on_validation_epoch_end(self) -> None:
         """Log each attribute's measure and the score, over all processes."""
-        sums = self.trainer.strategy.reduce(self.sums.to(self.device), reduce_op="sum")
-        assert isinstance(sums, Tensor)
         scores = []
-        for name, (total, count) in zip(self.attributes, sums.tolist(), strict=True):
+        for name, (total, count) in zip(self.attributes, reduced(self.sums).tolist(), strict=True):
             value = total / max(count, 1)
             self.log(measure_name(name), value)
             scores.append(1 - value / 100 if name == "age" else value)

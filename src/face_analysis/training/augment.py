@@ -20,7 +20,7 @@ def augment(images: Tensor, jitter: float, draws: Draws) -> Tensor:
     flips = torch.where(draws.uniform("flip", 1)[:, 0] < 0.5, -1.0, 1.0)
     if jitter == 0:
         return torch.where(flips.view(-1, 1, 1, 1) < 0, images.flip(3), images)
-    grid = F.affine_grid(_affine(flips, jitter, draws), list(images.shape), align_corners=False)
+    grid = F.affine_grid(_affine(flips, jitter, draws).to(images), list(images.shape), align_corners=False)
     moved = F.grid_sample(images, grid, padding_mode="border", align_corners=False)
     contrast, brightness = (0.3 * jitter * draws.uniform("tint", 2, -1, 1)).view(-1, 2, 1, 1, 1).unbind(1)
     tinted = moved * (1 + contrast) + brightness

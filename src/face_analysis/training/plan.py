@@ -56,7 +56,10 @@ class Plan:
 
 def plan_of(options: TrainOptions) -> Plan:
     """Open the images and draw the network. Raises what `train` raises before the first step."""
-    return _recognition(options) if options.recognition else _attributes(options)
+    plan = _recognition(options) if options.recognition else _attributes(options)
+    if options.precision == "64-true":
+        plan.task.double()  # before a checkpoint is loaded or an average made: float32 would round them
+    return plan
 
 
 def new_network(options: TrainOptions) -> AttributeNetwork | Backbone:

@@ -62,29 +62,23 @@ class RecognitionTask(Task):
         options = self.options
         settings = {"rate": options.sample_rate, "subcentres": options.subcentres, "seed": options.seed}
         self.centres = ClassCentres(self.classes, options.embedding_size, **settings)  # type: ignore[arg-type]
-        self.centres.to(self.trainer.strategy.root_device)
+        self.centres.to(self.trainer.strategy.root_device, self.float_type)
 
     def training_step(self, batch: FaceBatch, batch_idx: int) -> Tensor:
         """Loss of one batch over all processes; images that could not be read are not in it."""
-        labels = batch.labels[:, 0]
-        if len(batch.images) > 0:
-            images = self.augmented(batch)
-        else:  # the other processes wait for this one's rows
-            images = normalise(batch.images.new_zeros(1, 3, 112, 112)).to(self.dtype)
-            labels = labels.new_full((1,), -1)
-        raw = self.network.raw(images)
+        if self.too_few(batch):
+            return self.no_loss()
+        raw = self.network.raw(self.augmented(batch))
         with torch.autocast(raw.device.type, enabled=False):
-            loss = self._loss(precise(raw), labels)
+            loss = self._loss(precise(raw), batch.labels[:, 0])
         self.require_finite(loss, {self.head.name: loss}, batch)
-        self.log("train_loss", loss, batch_size=len(images))
+        self.log("train_loss", loss, batch_size=len(batch.images))
         self.log("learning_rate", self.learning_rate)
         return loss
 
     def _loss(self, raw: Tensor, labels: Tensor) -> Tensor:
         embeddings, labels = gathered(unit_length(raw)), gathered(labels)
         norms = gathered(raw.norm(dim=1))
-        read = labels >= 0
-        embeddings, norms, labels = embeddings[read], norms[read], labels[read]
         sample, own = self.centres.sample(self.centres.own_labels(labels), self.global_step)
         found = best_subcentres(cosines(embeddings, sample.centres.flatten(0, 1)), self.options.subcentres)
         self.log("target_cosine", shared_targets(found, own).mean())
@@ -126,7 +120,7 @@ class RecognitionTask(Task):
         """Embed one batch of a set."""
         if len(batch.images) == 0:
             return
-        images = normalise(batch.images).to(self.dtype)
+        images = normalise(batch.images).to(self.float_type)
         both = self.network(images) + self.network(images.flip(3))
         self.embedded[dataloader_idx][batch.indices] = unit_length(both).to(torch.float32)
 

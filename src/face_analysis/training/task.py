@@ -12,13 +12,14 @@ from torch import Tensor
 from face_analysis.datasets.faces import FaceBatch
 from face_analysis.errors import NonFiniteLossError
 from face_analysis.images.normalise import normalise
-from face_analysis.losses.processes import world
+from face_analysis.losses.processes import gathered, reduced, world
 from face_analysis.models.attributes import AttributeNetwork
 from face_analysis.models.layers import Backbone
 from face_analysis.training.augment import augment
 from face_analysis.training.batch_norm import synchronise_batch_norms
 from face_analysis.training.degrade import degrade
 from face_analysis.training.draws import Draws
+from face_analysis.training.dropout import DrawnDropout, drawn_dropouts
 from face_analysis.training.freeze import frozen_parts
 from face_analysis.training.optimiser import backbone_groups, optimiser_and_schedule
 from face_analysis.training.options import TrainOptions
@@ -49,11 +50,17 @@ class Task(L.LightningModule):
         self.image_name = image_name
         self.epoch_steps = epoch_steps
         self.frozen = frozen_parts(self.backbone, options.freeze)
+        self.dropouts: list[DrawnDropout] = []
 
     @property
     def backbone(self) -> Backbone:
         """The network without heads."""
         return self.network.backbone if isinstance(self.network, AttributeNetwork) else self.network
+
+    @property
+    def float_type(self) -> torch.dtype:
+        """That of the weights."""
+        return next(self.network.parameters()).dtype
 
     def train(self, mode: bool = True) -> Task:
         """Set the mode of all but the frozen parts, whose batch norms keep their averages."""
@@ -63,24 +70,35 @@ class Task(L.LightningModule):
         return self
 
     def setup(self, stage: str) -> None:
-        """Where several processes train, let batch norms see the images of all."""
+        """Draw dropout by image and, where several processes train, let batch norms see the images of all."""
+        self.dropouts = drawn_dropouts(self.network)
         if world() > 1:
             synchronise_batch_norms(self.network, self.trainer.strategy.root_device)
 
-    def on_train_batch_start(self, batch: FaceBatch, batch_idx: int) -> None:
-        """Draw dropout from (seed, step, process), so that a resumed run repeats it."""
-        torch.manual_seed((self.options.seed * 1_000_003 + self.global_step) * 1_009 + self.global_rank)
+    def draws(self, batch: FaceBatch) -> Draws:
+        """The random numbers of a training batch."""
+        # An image that is drawn several times an epoch is not to look the same each time.
+        again = self.options.balance is not None or self.options.images_per_person > 0
+        return Draws(self.options.seed, self.global_step if again else self.current_epoch, batch.indices)
 
     def augmented(self, batch: FaceBatch) -> Tensor:
         """The images of a training batch as the network sees them, in its float type."""
-        options, images = self.options, batch.images
-        # An image that is drawn several times an epoch is not to look the same each time.
-        again = options.balance is not None or options.images_per_person > 0
-        turn = self.global_step if again else self.current_epoch
-        draws = Draws(options.seed, turn, batch.indices)
-        with torch.autocast(images.device.type, enabled=False):
-            spoilt = degrade(augment(normalise(images), options.jitter, draws), options.degrade, draws)
-            return spoilt.to(self.dtype)
+        options, draws = self.options, self.draws(batch)
+        for dropout in self.dropouts:
+            dropout.draws = draws
+        images = normalise(batch.images).to(torch.promote_types(self.float_type, torch.float32))
+        if len(images) > 0:  # of several processes one may have none
+            with torch.autocast(images.device.type, enabled=False):
+                images = degrade(augment(images, options.jitter, draws), options.degrade, draws)
+        return images.to(self.float_type)
+
+    def too_few(self, batch: FaceBatch) -> bool:
+        """Whether fewer than two images could be read, over all processes: no batch norm learns from that."""
+        return int(reduced(torch.tensor(len(batch.images)))) < 2
+
+    def no_loss(self) -> Tensor:
+        """0, with gradients of 0: a step in which several processes add up gradients cannot be left out."""
+        return 0 * torch.stack([parameter.sum() for parameter in self.network.parameters()]).sum()
 
     @property
     def learning_rate(self) -> float:
@@ -88,11 +106,11 @@ class Task(L.LightningModule):
         return float(self.trainer.optimizers[0].param_groups[0]["lr"])
 
     def require_finite(self, total: Tensor, parts: dict[str, Tensor], batch: FaceBatch) -> None:
-        """Raise NonFiniteLossError, with the parts of the loss and the images, unless it is a number."""
+        """Raise NonFiniteLossError, with its parts and the images of all processes, unless it is finite."""
         if torch.isfinite(total):
             return
         values = ", ".join(f"{name} {float(loss.detach()):g}" for name, loss in parts.items())
-        names = [self.image_name(int(row)) for row in batch.indices]
+        names = [self.image_name(row) for row in gathered(batch.indices).tolist()]
         shown = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
         raise NonFiniteLossError(
             f"the loss is not finite at step {self.global_step} (epoch {self.current_epoch}; {values}), "
