@@ -22,7 +22,7 @@ def run_row(folder: Path) -> Row:
     """What a finished run was told, and its accuracies (%) on kept-out people and on LFW, both in folds."""
     told: dict[str, Any] = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
     measured = json.loads((folder / "judged" / "verification.json").read_text(encoding="utf-8"))
-    lfw, people = measured["lfw"], measured["people"]
+    lfw, people = measured["lfw"], measured["celeba_val"]
     point = lfw["tar_at_far"]["1e-02"]
     return {
         "head": told["head"],

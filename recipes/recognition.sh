@@ -13,19 +13,19 @@ run() { # HEAD SEED
   if [[ ! -f "$folder/model.safetensors" ]]; then
     if [[ -f "$folder/checkpoints/last.ckpt" ]]; then resume=(--resume "$folder"); fi
     face-analysis train -a recognition --head "$1" --seed "$2" -o "$folder" "${resume[@]}" \
-      -ts "$output/chips" -t "$output/lists/train.csv" -vs "$output/sets" -v people \
+      -ts "$output/chips" -t "$output/lists/train.csv" -vs "$output/sets" -v celeba_val \
       --depth 18 --width 0.125 --embedding_size 128 --dropout 0.2 -e "$epochs" -b 64 -lr 0.1 --lr_cosine \
       --scale 32 --margin_warmup "$((epochs / 3))" --jitter 0.5 --validations 1 -w 0 \
       --model_licence "as CelebA: non-commercial research"
   fi
-  face-analysis evaluate --verification lfw people -s "$output/sets" -m "$folder/model.safetensors" -d "$folder/judged"
+  face-analysis evaluate --verification lfw celeba_val -s "$output/sets" -m "$folder/model.safetensors" -d "$folder/judged"
 }
 
 if [[ ! -d "$output/sets/lfw" ]]; then
   face-analysis align "$FACE_ANALYSIS_DATA/celeba" "$output/chips" --faces centre --whole --resume
   { echo path,subject; tail -n +2 "$output/chips/chips.csv" | awk -F/ '{ print $0 "," $1 }'; } > "$output/people.csv"
   face-analysis annotations split "$output/people.csv" -d "$output/lists" --shares 0.9 0.1 --names train val --by subject
-  face-analysis pairs build --protocol people -s "$output/chips" --pairs "$output/lists/val.csv" -d "$output/sets" -n people
+  face-analysis pairs build --protocol people -s "$output/chips" --pairs "$output/lists/val.csv" -d "$output/sets" -n celeba_val
   face-analysis pairs build --protocol lfw -s "$lfw/images" --pairs "$lfw/pairs.txt" -d "$output/sets"
 fi
 for seed in "${seeds[@]}"; do
