@@ -38,8 +38,8 @@ def test_weighted_cross_entropy_equals_a_plain_loop(dtype: torch.dtype, smoothin
 
 def test_weighted_cross_entropy_agrees_with_torch_where_all_labels_are_known() -> None:
     logits, labels = torch.randn(32, 5, dtype=torch.float64), torch.randint(5, (32,))
-    weights = torch.rand(5) + 0.5
-    expected = torch.nn.functional.cross_entropy(logits.float(), labels, weight=weights)
+    weights = torch.rand(5, dtype=torch.float64) + 0.5
+    expected = torch.nn.functional.cross_entropy(logits, labels, weight=weights)
     torch.testing.assert_close(weighted_cross_entropy(logits, labels, weights), expected)
 
 

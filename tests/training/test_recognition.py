@@ -95,7 +95,7 @@ def test_every_head_learns_to_tell_the_kinds_apart(
     train(recognition(head=head, epochs=8, lr=0.1, margin_warmup=8, **scale))
     cosines = [float(row["target_cosine"]) for row in rows(tmp_path / "run") if row["target_cosine"]]
     assert len(cosines) == 40
-    assert np.mean(cosines[-5:]) > np.mean(cosines[:5]) + 0.1
+    assert np.mean(cosines[-5:]) > np.mean(cosines[:5]) + 0.05
 
 
 def test_the_first_loss_is_that_of_a_straight_line(

@@ -97,7 +97,7 @@ class StopOnSignal(L.Callback):
     def __init__(self, checkpoint: Path) -> None:
         self.checkpoint = checkpoint
         self.received: int | None = None
-        self.validated: int | None = None
+        self.saved: int | None = None
         self.process = os.getpid()
         self.previous: dict[int, Any] = {}
 
@@ -117,29 +117,29 @@ class StopOnSignal(L.Callback):
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Save and stop where no step is half done; a validation that is due comes first, and saves."""
+        """Save where no step is half done; a validation that is due saves by itself."""
         if world() > 1:  # the signal may reach the processes in different steps
             self.received = int(reduced(torch.tensor(self.received or 0), dist.ReduceOp.MAX)) or None
         half_done = (batch_idx + 1) % trainer.accumulate_grad_batches != 0
         validation_is_due = (batch_idx + 1) % int(trainer.val_check_batch or 1) == 0
         if self.received is not None and not half_done and not validation_is_due:
             trainer.save_checkpoint(self.checkpoint)
-            self._stop(trainer)
+            self.saved = trainer.global_step  # the step's row is written to the log after this callback
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Remember that the checkpoint is of this step: the one that saves it runs after this callback."""
-        self.validated = trainer.global_step
+        self.saved = trainer.global_step
 
     def on_train_batch_start(
         self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int
     ) -> None:
-        """Stop after a validation in the middle of an epoch."""
-        if self.received is not None and self.validated == trainer.global_step:
+        """Stop in the middle of an epoch."""
+        if self.received is not None and self.saved == trainer.global_step:
             self._stop(trainer)
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Stop after a validation at the end of an epoch."""
-        if self.received is not None and self.validated == trainer.global_step:
+        """Stop at the end of an epoch."""
+        if self.received is not None and self.saved == trainer.global_step:
             self._stop(trainer)
 
     def _stop(self, trainer: L.Trainer) -> None:
