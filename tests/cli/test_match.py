@@ -95,7 +95,7 @@ def test_match_writes_every_score_where_asked(
 
 
 def test_a_match_that_was_killed_ends_as_one_that_was_not(run: Run, tmp_path: Path) -> None:
-    probes = people(6000, seed=6).write(tmp_path / "probes")
+    probes = people(15_000, seed=6).write(tmp_path / "probes")
     words = f"match {probes} --group country --memory 0.02 -o"
     assert run(f"{words} {tmp_path / 'whole'}")[0] == 0
     unfinished = tmp_path / "killed" / ".match.unfinished.npz"

@@ -17,7 +17,7 @@ from face_analysis.matching.strips import OUT, TOTAL_BINS, compare_strip
 from face_analysis.matching.tally import Slots, Tally, result_of
 from face_analysis.parallel import in_order
 
-STRIP = {"cpu": 256, "cuda": 4096}
+STRIP = {"cpu": 512, "cuda": 4096}
 """Rows of a strip."""
 SAMPLE = 512
 """Rows of a side, from whose scores those to follow by subject are judged."""

@@ -34,6 +34,7 @@ def write_counts(result: MatchResult, folder: Path) -> None:
     }
     for end in ENDS:
         arrays |= {f"{end}_{part}": values for part, values in vars(getattr(result, end)).items()}
+    arrays["by_unit"] = result.by_unit.astype(np.min_scalar_type(result.by_unit.max()))
     with whole_file(folder / COUNTS) as partial, partial.open("wb") as file:
         np.savez_compressed(file, **arrays)
 
@@ -60,6 +61,7 @@ def _result(arrays: Any) -> MatchResult:
     }
     found: dict[str, Any] = {name: arrays[name] for name in PLAIN}
     found["gallery_units"] = int(arrays["gallery_units"])
+    found["by_unit"] = found["by_unit"].astype(np.int64)
     for end in ENDS:
         found[end] = PairScores(*(arrays[f"{end}_{part}"] for part in ("score", "probe", "gallery")))
     return MatchResult(groups=groups, subjects=arrays["subjects"].tolist(), histograms=histograms, **found)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from face_analysis.matching.comparison import Comparison, Side
 
-MOST_ROWS, FEWEST_ROWS = 8192, 64
+MOST_ROWS, FEWEST_ROWS = 16384, 64
 SHARE = 1 / 32
 """Of the memory, for each of the two panels in it."""
 

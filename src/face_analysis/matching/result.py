@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -110,6 +111,13 @@ class MatchResult:
 
     def subject_counts(self, pair: GroupPair | None = None) -> SubjectCounts:
         """Pairs and errors by subject, of a pair of groups or of all."""
+        return self._all_counts if pair is None else self._counts(pair)
+
+    @cached_property
+    def _all_counts(self) -> SubjectCounts:
+        return self._counts(None)
+
+    def _counts(self, pair: GroupPair | None) -> SubjectCounts:
         counts = np.zeros((2, len(self.subjects), self.by_unit.shape[3]), np.int64)
         compared = np.zeros(len(self.subjects), np.int64)
         for units, other in self._units_of(pair):

@@ -16,6 +16,8 @@ from face_analysis.matching.tally import Slots, Tally
 
 MOST_TIME = 0.02
 """Of a run's time that saving may take."""
+NOT_BEFORE = 0.5
+"""Seconds of a run that are not worth saving."""
 
 
 class SavedTally:
@@ -29,7 +31,7 @@ class SavedTally:
         self.path = folder / ".match.unfinished.npz"
         self._identity = json.loads(json.dumps(identity))
         self._resume = resume
-        self._next = 0.0
+        self._next = time.monotonic() + NOT_BEFORE
         if resume and folder.is_dir():
             remove_partials(folder)
 
@@ -53,7 +55,7 @@ class SavedTally:
             for probe, gallery in arrays["groups"].tolist():
                 tally.histograms[probe, gallery] = arrays[f"histograms_{probe}_{gallery}"]
             for name, tail in (("highest", tally.highest), ("lowest", tally.lowest)):
-                tail.pairs = PairScores(*(arrays[f"{name}_{part}"] for part in ("score", "probe", "gallery")))
+                tail.add(PairScores(*(arrays[f"{name}_{part}"] for part in ("score", "probe", "gallery"))))
         return tally, state["done"]
 
     def save(self, tally: Tally, done: int) -> None:

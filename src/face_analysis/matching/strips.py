@@ -16,8 +16,8 @@ MARGIN = 32
 TOTAL_BINS = BINS + 2 * MARGIN
 OUT = 0
 """The bin of pairs that are not, or no longer, to be counted."""
-TILE = {"cpu": 512, "cuda": 16384}
-"""Columns of a product: on a CPU, products of 256 rows then stay in its second cache."""
+TILE = {"cpu": 256, "cuda": 16384}
+"""Columns of a product: on a CPU, products of 512 rows then stay in its second cache."""
 
 
 @dataclass(frozen=True)
@@ -56,11 +56,13 @@ def compare_strip(rows: Panel, columns: Panel, *, diagonal: bool) -> Strip:
 
     In a `diagonal` strip the columns begin with the rows themselves, and each is compared with later ones.
     """
-    bins = _bins(rows.features, columns.features).flatten()
+    square = _bins(rows.features, columns.features)
     skipped: list[Numbers] = []
     if diagonal:
-        below, beside = np.tril_indices(len(rows), 0, len(columns))
-        skipped.append(_take_out(bins, below * len(columns) + beside)[0])
+        square[:, : len(rows)].triu_(1)  # leaves OUT elsewhere
+        below, beside = np.tril_indices(len(rows))
+        skipped.append(below * len(columns) + beside)
+    bins = square.flatten()
     skipped.append(_take_out(bins, same_picture(rows, columns))[0])
     mated, mated_bins = _take_out(bins, _equal(rows.subject, columns.subject))
     return Strip(rows, columns, bins, mated, mated_bins, np.concatenate(skipped))

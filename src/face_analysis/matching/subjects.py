@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from posixpath import basename, dirname, join, splitext
+from posixpath import basename, dirname, splitext
 
 from face_analysis.errors import UsageError
 from face_analysis.matching.feature_set import LABEL, SUBJECT, FeatureSet
@@ -12,7 +12,10 @@ from face_analysis.matching.feature_set import LABEL, SUBJECT, FeatureSet
 
 def picture(path: str) -> str:
     """`parent/stem`: rows that have this in common are one picture, and never compared."""
-    return join(basename(dirname(path)), _stem(path))
+    folder, _, name = path.rpartition("/")
+    parent = folder.rstrip("/").rpartition("/")[2]
+    stem = splitext(name)[0]
+    return f"{parent}/{stem}" if parent else stem
 
 
 def _stem(path: str) -> str:

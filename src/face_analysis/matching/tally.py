@@ -77,8 +77,10 @@ class Tally:
     def _add_compared(self, strip: Strip) -> None:
         rows, columns = strip.rows, strip.columns
         out = np.concatenate([strip.mated, strip.skipped])
-        of_rows = len(columns) - np.bincount(out // len(columns), minlength=len(rows))
-        of_columns = len(rows) - np.bincount(out % len(columns), minlength=len(columns))
+        row = out // len(columns)
+        column = out - row * len(columns)
+        of_rows = len(columns) - np.bincount(row, minlength=len(rows))
+        of_columns = len(rows) - np.bincount(column, minlength=len(columns))
         np.add.at(self.compared[:, columns.group], rows.unit, of_rows)
         np.add.at(self.compared[:, rows.group], columns.unit, of_columns)
 
