@@ -8,6 +8,18 @@ import pytest
 from face_analysis.cli.main import main
 from face_analysis.files import write_csv
 from face_analysis.matching.feature_set import EMBEDDINGS, INDEX
+from face_analysis.reports.run_comparison import Comparison, compare
+from face_analysis.reports.training_runs import read_runs
+from tests.reports.run_folders import write_run
+
+ACCURACIES = {
+    ("arcface", 0): (0.5, 0.71, 0.7),
+    ("arcface", 1): (0.6, 0.73, 0.74),
+    ("arcface", 2): (0.4, 0.69),
+    ("cosface", 0): (0.55, 0.65, 0.66),
+    ("cosface", 1): (0.5, 0.7, 0.62),
+}
+"""After each epoch of three; the third run of arcface is unfinished."""
 
 
 def write_people(folder: Path) -> None:
@@ -33,3 +45,19 @@ def matched(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert main(["match", *told, str(folder / "groups"), "--group", "race"]) == 0
     assert main(["match", *told, str(folder / "plain")]) == 0
     return folder
+
+
+@pytest.fixture(scope="session")
+def folders(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Runs of two heads and several seeds."""
+    folder = tmp_path_factory.mktemp("runs")
+    return [
+        write_run(folder / f"{head}_{seed}", values, finished=len(values) == 3, head=head, seed=seed)
+        for (head, seed), values in ACCURACIES.items()
+    ]
+
+
+@pytest.fixture(scope="session")
+def comparison(folders: list[Path]) -> Comparison:
+    """Of these runs."""
+    return compare(read_runs(folders))

@@ -22,7 +22,7 @@ COMMANDS = {
     "extract": "write embeddings of the faces of photos as a feature set",
     "match": "compare all pairs of embeddings: rates, distributions and the most extreme pairs",
     "search": "find the faces of a gallery most like each probe, and measure it where people are known",
-    "report": "draw what a match found, as figures, tables and a page",
+    "report": "draw what a match found, or training runs side by side: figures, tables and a page",
     "evaluate": "measure predictions against labels, overall and by group",
     "calibrate": "fit a model's certainty to labelled images, and store it in its card",
     "models": "list, show, find and check models; import those of the original system",

@@ -1,4 +1,4 @@
-"""`face-analysis report`: what a match found, as figures, tables and a page."""
+"""`face-analysis report`: what a match found, or training runs side by side: figures, tables and a page."""
 
 from __future__ import annotations
 
@@ -9,33 +9,57 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from face_analysis.cli.parser import parse
-from face_analysis.errors import MissingFileError, PackedFileError, UsageError
+from face_analysis.errors import PackedFileError, UsageError
 from face_analysis.files import write_text
 from face_analysis.options import Opt, to_yaml
 
 if TYPE_CHECKING:
     from face_analysis.reports.match_page import Beside
 
+ABOUT, PAGE = "match.json", "report.html"
+
 
 @dataclass(frozen=True)
 class ReportOptions:
     """What a report is told."""
 
-    match: Annotated[Path, Opt("folder that `match` wrote", positional=True)]
+    folders: Annotated[
+        tuple[Path, ...],
+        Opt("folder that `match` wrote, or those of one or more runs of `train`", positional=True),
+    ]
     dest: Annotated[Path, Opt("folder for the page, figures and tables", "-d")]
     fmr: Annotated[
-        float | None, Opt("false match rate at whose threshold groups are compared (default: of match)")
+        float | None,
+        Opt("of a match: false match rate at whose threshold groups are compared (default: of match)"),
     ] = None
-    attributes: Annotated[Path | None, Opt("folder that `evaluate` wrote, to show beside")] = None
-    faces: Annotated[bool, Opt("put the pictures of the hardest pairs into the page")] = False
+    attributes: Annotated[Path | None, Opt("of a match: folder that `evaluate` wrote, to show beside")] = None
+    faces: Annotated[bool, Opt("of a match: put the pictures of the hardest pairs into the page")] = False
     source: Annotated[Path | None, Opt("with --faces: folder of the images", "-s")] = None
-    predicted: Annotated[bool, Opt("the groups are predictions of a model, not labels")] = False
+    predicted: Annotated[bool, Opt("of a match: the groups are predictions of a model, not labels")] = False
     note: Annotated[str, Opt("words for the head of the page")] = ""
 
 
 def main(arguments: Sequence[str]) -> int:
     """Exit status 0; the path of the page goes to stdout."""
     options = parse("report", ReportOptions, arguments)
+    matches = [folder for folder in options.folders if (folder / ABOUT).is_file()]
+    if not options.folders or (matches and len(options.folders) > 1):
+        raise UsageError("a report is of one match, or of training runs: give their folders")
+    resolved = {folder.resolve() for folder in options.folders}
+    if len(resolved) < len(options.folders):
+        raise UsageError("a folder is given twice: give each run once")
+    if options.dest.resolve() in resolved:
+        raise UsageError(f"{options.dest} is to be reported, not written to: choose another --dest")
+    if matches:
+        _report_match(matches[0], options)
+    else:
+        _report_runs(options)
+    write_text(options.dest / "config.yaml", to_yaml(options))
+    print(options.dest / PAGE)
+    return 0
+
+
+def _report_match(folder: Path, options: ReportOptions) -> None:
     if options.source is not None and not options.faces:
         raise UsageError("--source is where --faces finds its pictures: give both")
     from face_analysis.matching.match_files import read_counts
@@ -43,21 +67,28 @@ def main(arguments: Sequence[str]) -> int:
     from face_analysis.reports.match_page import match_page
     from face_analysis.reports.match_report import match_report
 
-    about = _about(options.match)
+    about = _about(folder / ABOUT)
     fmr = about["threshold"]["asked"] if options.fmr is None else options.fmr
-    report = match_report(read_counts(options.match), fmr)
-    beside = _beside(options, about)
+    report = match_report(read_counts(folder), fmr)
+    beside = _beside(folder, options, about)
     pictures = write_match_report(report, options.dest)
-    write_text(options.dest / "report.html", match_page(report, pictures, beside))
-    write_text(options.dest / "config.yaml", to_yaml(options))
-    print(options.dest / "report.html")
-    return 0
+    write_text(options.dest / PAGE, match_page(report, pictures, beside))
 
 
-def _about(folder: Path) -> dict[str, Any]:
-    path = folder / "match.json"
-    if not path.is_file():
-        raise MissingFileError(path, "match")
+def _report_runs(options: ReportOptions) -> None:
+    if options != ReportOptions(options.folders, options.dest, note=options.note):
+        raise UsageError("of training runs only --dest and --note can be told; the others are for a match")
+    from face_analysis.reports.run_comparison import compare
+    from face_analysis.reports.run_files import write_run_report
+    from face_analysis.reports.run_page import run_page
+    from face_analysis.reports.training_runs import read_runs
+
+    comparison = compare(read_runs(options.folders))
+    pictures = write_run_report(comparison, options.dest)
+    write_text(options.dest / PAGE, run_page(comparison, pictures, options.note, to_yaml(options)))
+
+
+def _about(path: Path) -> dict[str, Any]:
     try:
         about: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         float(about["threshold"]["asked"])
@@ -67,7 +98,7 @@ def _about(folder: Path) -> dict[str, Any]:
     return about
 
 
-def _beside(options: ReportOptions, about: dict[str, Any]) -> Beside:
+def _beside(folder: Path, options: ReportOptions, about: dict[str, Any]) -> Beside:
     from face_analysis.matching.match_files import COUNTS
     from face_analysis.reports.attribute_section import read_attributes
     from face_analysis.reports.hard_pairs import hard_pairs
@@ -76,15 +107,15 @@ def _beside(options: ReportOptions, about: dict[str, Any]) -> Beside:
     from face_analysis.zoo.catalogue import file_sha256
 
     sides = [Path(about[side]["folder"]).name for side in ("probes", "gallery") if about.get(side)]
-    hashes = {"counts of the match": {"sha256": file_sha256(options.match / COUNTS)}}
+    hashes = {"counts of the match": {"sha256": file_sha256(folder / COUNTS)}}
     shown = {name: value for name, value in about.items() if name not in ("threshold", "groups")}
-    config = options.match / "config.yaml"
+    config = folder / "config.yaml"
     return Beside(
         title=" with ".join(sides),
         note=options.note,
         predicted=options.predicted,
         faces=options.faces,
-        hardest=hard_pairs(options.match, (options.source or Path()) if options.faces else None),
+        hardest=hard_pairs(folder, (options.source or Path()) if options.faces else None),
         attributes=None if options.attributes is None else read_attributes(options.attributes),
         facts=Table(("", ""), list(_facts(shown | hashes))),
         settings={

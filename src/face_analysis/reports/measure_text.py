@@ -23,8 +23,8 @@ class MeasureText:
 
     @property
     def heading(self) -> str:
-        """Name and unit, such as `Accuracy (%)`."""
-        return f"{self.title} ({self.unit})"
+        """Name and unit, such as `Accuracy (%)`; the name alone of what has no unit."""
+        return f"{self.title} ({self.unit})" if self.unit else self.title
 
     def write(self, estimate: Estimate | None) -> str:
         """Value, interval and count, such as `91.2 [90.0, 92.3] (n = 2225)`; a dash for nothing to report."""
