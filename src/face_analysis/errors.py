@@ -102,8 +102,14 @@ class NonFiniteLossError(FaceAnalysisError):
     exit_code = 1
 
 
+class DeadWorkerError(FaceAnalysisError):
+    """A process that loads images ended on its own; the run's last checkpoint is kept."""
+
+    exit_code = 1
+
+
 class InterruptedRunError(FaceAnalysisError):
-    """A run stopped on SIGINT or SIGTERM after it saved a checkpoint."""
+    """A run stopped on SIGINT or SIGTERM; says which checkpoint there is to go on from."""
 
     def __init__(self, signal_number: int, message: str) -> None:
         super().__init__(message)

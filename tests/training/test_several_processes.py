@@ -123,6 +123,15 @@ def test_attributes_learnt_by_two_go_on_with_one_and_with_three(
         torch.testing.assert_close(tensor, expected[name], rtol=1e-6, atol=1e-6)
 
 
+def test_mixing_clipping_and_computing_again_are_those_of_all_processes(few: Path, tmp_path: Path) -> None:
+    more = "-e 3 --mixup 0.4 --clip 0.5 --optimizer adamw --lr 0.002 --layer_decay 0.8 --checkpointing"
+    for run, processes in (("one", 1), ("two", 2)):
+        train_attributes(few, tmp_path / run, more, processes)
+    one, two = (column(tmp_path / run, "train_loss") for run in ("one", "two"))
+    assert len(one) == 12
+    assert two == pytest.approx(one, abs=1e-5)
+
+
 def test_processes_without_a_readable_image_change_no_loss(few: Path, tmp_path: Path) -> None:
     """Of each step's three images one process gets one: every third step it has none that can be read."""
     lines = few.read_text().splitlines()[:12]

@@ -17,6 +17,7 @@ from face_analysis.losses.classification import weighted_cross_entropy
 from face_analysis.losses.ordinal import expected_age
 from face_analysis.losses.processes import counted_once, gathered, reduced
 from face_analysis.models.attributes import AttributeNetwork
+from face_analysis.training.mixup import mixed, mixing_share
 from face_analysis.training.options import TrainOptions
 from face_analysis.training.task import SCORE, Task
 
@@ -54,11 +55,16 @@ class AttributeTask(Task):
         """Loss of one batch over all processes; images that could not be read are not in it."""
         if self.too_few(batch):
             return self.no_loss()
-        logits, labels = self.network(self.augmented(batch)), gathered(batch.labels)
-        losses = {
-            name: self._loss(name, gathered(logits[name]), labels[:, column])
-            for column, name in enumerate(self.attributes)
-        }
+        images, labels, options = self.augmented(batch), gathered(batch.labels), self.options
+        partners, share = labels, 1.0
+        if options.mixup:
+            share = mixing_share(options.mixup, options.seed, self.global_step)
+            images, partners = mixed(images, batch.labels, self.draws(batch), share)
+        logits = {name: gathered(values) for name, values in self.network(images).items()}
+        losses = self._losses(logits, labels)
+        if share < 1:
+            others = self._losses(logits, partners)
+            losses = {name: share * loss + (1 - share) * others[name] for name, loss in losses.items()}
         total = torch.stack([self.loss_weights[name] * loss for name, loss in losses.items()]).sum()
         self.require_finite(total, dict(losses.items()), batch)
         self.log("train_loss", total, batch_size=len(labels))
@@ -66,12 +72,14 @@ class AttributeTask(Task):
         self.log("learning_rate", self.learning_rate)
         return counted_once(total)
 
-    def _loss(self, attribute: Attribute, logits: Tensor, labels: Tensor) -> Tensor:
-        if attribute == "age":
-            return self.age_loss(logits, labels)
-        return weighted_cross_entropy(
-            logits, labels, self.class_weights[attribute], self.options.label_smoothing
-        )
+    def _losses(self, logits: dict[Attribute, Tensor], labels: Tensor) -> dict[Attribute, Tensor]:
+        smoothing = self.options.label_smoothing
+        return {
+            name: self.age_loss(logits[name], own)
+            if name == "age"
+            else weighted_cross_entropy(logits[name], own, self.class_weights[name], smoothing)
+            for name, own in zip(self.attributes, labels.unbind(1), strict=True)
+        }
 
     def on_validation_epoch_start(self) -> None:
         """Start sums of (correct images or absolute error, known images), a row an attribute."""

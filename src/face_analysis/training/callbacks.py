@@ -1,12 +1,8 @@
-"""What a run does besides learning: progress, schedule on a plateau, stopping on a signal, failed images."""
+"""What a run does besides learning: progress, schedule on a plateau, failed images."""
 
 from __future__ import annotations
 
-import os
-import signal
 import sys
-from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import lightning as L
@@ -14,7 +10,6 @@ import torch
 import torch.distributed as dist
 from tqdm import tqdm
 
-from face_analysis.errors import InterruptedRunError
 from face_analysis.files import FailureLog
 from face_analysis.losses.processes import rank, reduced, world
 from face_analysis.training.task import SCORE
@@ -89,78 +84,6 @@ class PlateauSchedule(L.Callback):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Kept until the optimiser exists."""
         self.restored = state_dict
-
-
-class StopOnSignal(L.Callback):
-    """On SIGINT or SIGTERM: finish the step, save `last.ckpt`, end the run. A second one ends it at once."""
-
-    def __init__(self, checkpoint: Path) -> None:
-        self.checkpoint = checkpoint
-        self.received: int | None = None
-        self.saved: int | None = None
-        self.process = os.getpid()
-        self.previous: dict[int, Any] = {}
-
-    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Take over the two signals, from Lightning too, until the run ends."""
-        for number in (signal.SIGINT, signal.SIGTERM):
-            self.previous[number] = signal.signal(number, self._note)
-
-    def _note(self, number: int, frame: FrameType | None) -> None:
-        if os.getpid() != self.process:
-            return  # Ctrl-C reaches the loader's forked workers too; they must go on until the step is done
-        if self.received is not None:
-            raise KeyboardInterrupt
-        self.received = number
-        print("stopping after this step; the run can be taken up again with --resume", file=sys.stderr)
-
-    def on_train_batch_end(
-        self, trainer: L.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int
-    ) -> None:
-        """Save where no step is half done; a validation that is due saves by itself."""
-        if world() > 1:  # the signal may reach the processes in different steps
-            self.received = int(reduced(torch.tensor(self.received or 0), dist.ReduceOp.MAX)) or None
-        half_done = (batch_idx + 1) % trainer.accumulate_grad_batches != 0
-        validation_is_due = (batch_idx + 1) % int(trainer.val_check_batch or 1) == 0
-        if self.received is not None and not half_done and not validation_is_due:
-            trainer.save_checkpoint(self.checkpoint)
-            self.saved = trainer.global_step  # the step's row is written to the log after this callback
-
-    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Remember that the checkpoint is of this step: the one that saves it runs after this callback."""
-        self.saved = trainer.global_step
-
-    def on_train_batch_start(
-        self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int
-    ) -> None:
-        """Stop in the middle of an epoch."""
-        if self.received is not None and self.saved == trainer.global_step:
-            self._stop(trainer)
-
-    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Stop at the end of an epoch."""
-        if self.received is not None and self.saved == trainer.global_step:
-            self._stop(trainer)
-
-    def _stop(self, trainer: L.Trainer) -> None:
-        assert self.received is not None
-        raise InterruptedRunError(
-            self.received,
-            f"stopped by {signal.Signals(self.received).name} at step {trainer.global_step}; saved "
-            f"{self.checkpoint}: take it up again with --resume {self.checkpoint.parent.parent}",
-        )
-
-    def teardown(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
-        """Give the signals back."""
-        for number, handler in self.previous.items():
-            signal.signal(number, handler)
-        self.previous = {}
-
-    def on_exception(
-        self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException
-    ) -> None:
-        """Give the signals back after a run that fails or was stopped."""
-        self.teardown(trainer, pl_module, "fit")
 
 
 class RecordFailures(L.Callback):

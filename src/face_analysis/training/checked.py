@@ -17,10 +17,14 @@ LIMITS: dict[str, tuple[float, float]] = {
     "lr": (0, math.inf),
     "lr_batch": (0, math.inf),
     "validations": (1, math.inf),
+    "save_every": (0, math.inf),
     "workers": (0, math.inf),
     "devices": (1, math.inf),
+    "clip": (0, math.inf),
+    "layer_decay": (0.001, 1),
     "jitter": (0, 1),
     "degrade": (0, 1),
+    "mixup": (0, math.inf),
     "freeze": (-1, math.inf),
     "ema": (0, 0.999999),
     "class_weight_power": (0, 1),
@@ -44,6 +48,8 @@ def check(options: TrainOptions) -> None:
         raise UsageError("--align and --use_mask: stored masks fit the images as they are, not aligned ones")
     if options.lr_cosine and options.lr_plateau:
         raise UsageError("--lr_cosine and --lr_plateau: give one")
+    if options.compile and options.checkpointing:
+        raise UsageError("--compile and --checkpointing: give one, what is computed again is not compiled")
     if options.batch_size % options.accumulate:
         raise UsageError(
             f"--accumulate {options.accumulate}: does not divide --batch_size {options.batch_size}"
@@ -103,5 +109,5 @@ def _check_recognition(options: TrainOptions) -> None:
             f"--precision {options.precision}: recognition trains in bf16-mixed or 32-true; its margins need "
             "float32, and its centres no scaled gradients"
         )
-    if options.balance or options.label_smoothing or options.loss_weights:
-        raise UsageError("--balance, --label_smoothing and --loss_weights are for attributes")
+    if options.balance or options.label_smoothing or options.loss_weights or options.mixup:
+        raise UsageError("--balance, --label_smoothing, --loss_weights and --mixup are for attributes")

@@ -1,32 +1,18 @@
-"""Checkpoints: written whole, named by what they hold, and refused where they do not fit."""
+"""Checkpoints: named by what they hold, and refused where they do not fit."""
 
 from __future__ import annotations
 
-import io
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import lightning as L
 import torch
-from lightning.pytorch.callbacks import ModelCheckpoint
-from lightning.pytorch.plugins.io import TorchCheckpointIO
 
 from face_analysis.errors import MissingFileError, ModelMismatchError
-from face_analysis.files import whole_file
-from face_analysis.training.task import SCORE
+from face_analysis.training.run_folder import RunFolder
 
 IDENTITY = "face_analysis"
-
-
-class WholeFileIO(TorchCheckpointIO):
-    """Lightning's checkpoint files, but synced and renamed when whole; a full disk leaves the old one."""
-
-    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
-        """Write one checkpoint. Raises WriteError."""
-        content = io.BytesIO()  # torch hides the reason of a failed write; a plain write tells it
-        torch.save(checkpoint, content)
-        with whole_file(path) as partial:
-            partial.write_bytes(content.getbuffer())
 
 
 class Identity(L.Callback):
@@ -40,27 +26,31 @@ class Identity(L.Callback):
         checkpoint[IDENTITY] = self.identity
 
 
-def savers(folder: Path) -> list[ModelCheckpoint]:
-    """The callbacks that keep `best.ckpt` and `last.ckpt`, both renewed after a validation."""
-    common = {"dirpath": folder, "save_on_train_epoch_end": False, "enable_version_counter": False}
-    best = ModelCheckpoint(filename="best", monitor=SCORE, mode="max", **common)  # type: ignore[arg-type]
-    last = ModelCheckpoint(filename="last", **common)  # type: ignore[arg-type]
-    return [best, last]
+@dataclass(frozen=True)
+class ResumePoint:
+    """A checkpoint, and how many steps it is from the run's beginning."""
+
+    path: Path
+    step: int
 
 
-def resume_point(resume: Path, identity: dict[str, Any]) -> Path:
+def resume_point(resume: Path, identity: dict[str, Any]) -> ResumePoint:
     """The checkpoint of a run folder (its last) or a file, if it is of a run with this identity."""
-    path = resume / "checkpoints" / "last.ckpt" if resume.is_dir() else resume
+    path, folder = resume, RunFolder(resume)
+    if resume.is_dir():
+        # A run that was killed while it saved for the first time may have its best network alone.
+        path = folder.last if folder.last.exists() or not folder.best.exists() else folder.best
     if not path.is_file():
         raise MissingFileError(path, "checkpoint to resume")
-    found = read_checkpoint(path).get(IDENTITY, {})
+    content = read_checkpoint(path)
+    found = content[IDENTITY]
     for what, wanted in identity.items():
-        if found.get(what) != wanted:
+        if (there := found.get(what)) != wanted:
             raise ModelMismatchError(
-                f"{path} is a run of {what} {found.get(what)}, not of {wanted}; "
+                f"{path} is a run of {what} {there}, not of {wanted}; "
                 "give the options it was started with, or start a new run without --resume"
             )
-    return path
+    return ResumePoint(path, content["global_step"])
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import torch
 
 from face_analysis.losses.processes import world
 from face_analysis.models.precision import fast_bf16
+from face_analysis.training.compiled import require_compiler
 from face_analysis.training.options import Precision, TrainOptions
 
 
@@ -24,8 +25,13 @@ class Hardware:
 
 
 def choose(options: TrainOptions) -> Hardware:
-    """A GPU where there is one, for each process; and bf16 where it is fast, unless told otherwise."""
+    """A GPU where there is one, for each process; and bf16 where it is fast, unless told otherwise.
+
+    Raises UsageError where `--compile` cannot work.
+    """
     cuda = torch.cuda.is_available()
+    if options.compile:
+        require_compiler("cuda" if cuda else "cpu")
     precision, why = options.precision, "as told"
     if precision == "auto":
         precision, why = _precision(cuda, options.recognition)

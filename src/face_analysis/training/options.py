@@ -62,8 +62,18 @@ class TrainOptions:
     ] = False
     lr_plateau: Annotated[bool, Opt("lower the learning rate on a plateau, not by epoch", "-lrp")] = False
     early_stop: Annotated[bool, Opt("stop after 5 validations without gain", "-es")] = False
+    optimizer: Annotated[
+        Literal["sgd", "adamw"],
+        Opt("what moves the weights; the class centres of recognition always go by SGD"),
+    ] = "sgd"
     momentum: Annotated[float, Opt("momentum of SGD")] = 0.9
     weight_decay: Annotated[float, Opt("on all but the backbone's batch-norm parameters")] = 5e-4
+    clip: Annotated[
+        float, Opt("largest norm of a step's gradient, without that of recognition's class centres; 0: any")
+    ] = 0.0
+    layer_decay: Annotated[
+        float, Opt("factor on the learning rate from each unit of the backbone to the one before it; 1: none")
+    ] = 1.0
     freeze: Annotated[
         int, Opt("with -1 the whole backbone learns; with N >= 0 its stem and first N units stay as they are")
     ] = -1
@@ -103,11 +113,21 @@ class TrainOptions:
     degrade: Annotated[
         float, Opt("0 to 1: share of images made blurred, coarse in JPEG, off in colour, partly covered")
     ] = 0.0
+    mixup: Annotated[
+        float, Opt("attributes: mix images in pairs, by shares drawn from Beta(this, this); 0: do not")
+    ] = 0.0
     validations: Annotated[int, Opt("validations an epoch")] = 5
+    save_every: Annotated[
+        int, Opt("renew last.ckpt after so many steps too, not only after validations; 0: do not")
+    ] = 0
 
     precision: Annotated[
         Precision, Opt("number format (auto: bf16 where it is fast; 64-true: to compare runs exactly)")
     ] = "auto"
+    compile: Annotated[bool, Opt("compile the backbone (torch.compile); needs a C++ compiler")] = False
+    checkpointing: Annotated[
+        bool, Opt("gradient checkpointing: less memory, for the backbone's units are computed twice")
+    ] = False
     multi_gpu: Annotated[bool, Opt("use every GPU of the machine", "-m")] = False
     devices: Annotated[int, Opt("GPUs of the machine to use, or without one processes")] = 1
     workers: Annotated[int, Opt("processes that load images", "-w")] = 4

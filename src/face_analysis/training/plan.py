@@ -152,7 +152,8 @@ def _steps(batches: BatchLoader, options: TrainOptions) -> int:
 
 
 def _identity(options: TrainOptions, **of_the_task: Any) -> dict[str, Any]:
-    return {**of_the_task, "backbone": asdict(options.backbone_config)}
+    settings = {"optimizer": options.optimizer, "layer_decay": options.layer_decay}
+    return {**of_the_task, "backbone": asdict(options.backbone_config), **settings}
 
 
 def _described(data: FaceDataset) -> str:

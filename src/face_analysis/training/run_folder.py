@@ -7,6 +7,7 @@ from datetime import datetime
 from pathlib import Path
 
 from face_analysis.errors import UsageError, WriteError
+from face_analysis.files import remove_partials
 from face_analysis.losses.processes import first_ones, rank
 from face_analysis.training.options import TrainOptions
 
@@ -19,8 +20,18 @@ class RunFolder:
 
     @property
     def checkpoints(self) -> Path:
-        """best.ckpt and last.ckpt."""
+        """Where the two checkpoints are."""
         return self.path / "checkpoints"
+
+    @property
+    def last(self) -> Path:
+        """The checkpoint that --resume takes up."""
+        return self.checkpoints / "last.ckpt"
+
+    @property
+    def best(self) -> Path:
+        """The checkpoint with the highest validation score."""
+        return self.checkpoints / "best.ckpt"
 
     @property
     def weights(self) -> Path:
@@ -41,12 +52,13 @@ def run_folder(options: TrainOptions) -> RunFolder:
     folder = RunFolder(first_ones(_path(options)))
     if rank() > 0:
         return folder
-    if options.resume is None and folder.checkpoints.exists() and any(folder.checkpoints.iterdir()):
+    if options.resume is None and any(folder.checkpoints.glob("*.ckpt")):
         raise UsageError(
             f"{folder.path} holds a run already; choose another --output, or --resume {folder.path}"
         )
     try:
         folder.checkpoints.mkdir(parents=True, exist_ok=True)
+        remove_partials(folder.path)
     except OSError as error:
         raise WriteError(folder.path, error) from error
     return folder

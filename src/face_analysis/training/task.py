@@ -17,12 +17,14 @@ from face_analysis.models.attributes import AttributeNetwork
 from face_analysis.models.layers import Backbone
 from face_analysis.training.augment import augment
 from face_analysis.training.batch_norm import synchronise_batch_norms
+from face_analysis.training.compiled import compile_body
 from face_analysis.training.degrade import degrade
 from face_analysis.training.draws import Draws
 from face_analysis.training.dropout import DrawnDropout, drawn_dropouts
 from face_analysis.training.freeze import frozen_parts
 from face_analysis.training.optimiser import backbone_groups, optimiser_and_schedule
 from face_analysis.training.options import TrainOptions
+from face_analysis.training.recompute import recompute_units
 
 SCORE = "val_score"
 """What chooses the best network: logged by every task, higher is better."""
@@ -51,6 +53,8 @@ class Task(L.LightningModule):
         self.epoch_steps = epoch_steps
         self.frozen = frozen_parts(self.backbone, options.freeze)
         self.dropouts: list[DrawnDropout] = []
+        if options.checkpointing:
+            recompute_units(self.backbone)
 
     @property
     def backbone(self) -> Backbone:
@@ -70,10 +74,12 @@ class Task(L.LightningModule):
         return self
 
     def setup(self, stage: str) -> None:
-        """Draw dropout by image and, where several processes train, let batch norms see the images of all."""
+        """Draw dropout by image, let batch norms see the images of all processes, compile where asked to."""
         self.dropouts = drawn_dropouts(self.network)
         if world() > 1:
             synchronise_batch_norms(self.network, self.trainer.strategy.root_device)
+        if self.options.compile:
+            compile_body(self.backbone)
 
     def draws(self, batch: FaceBatch) -> Draws:
         """The random numbers of a training batch."""
@@ -123,6 +129,6 @@ class Task(L.LightningModule):
         return []
 
     def configure_optimizers(self) -> Any:
-        """SGD; the batch-norm parameters of the backbone are not decayed."""
+        """The optimiser; the batch-norm parameters of the backbone are not decayed."""
         groups = [*backbone_groups(self.backbone, self.options), *self.head_groups()]
         return optimiser_and_schedule(groups, self.options, self.epoch_steps)

@@ -7,38 +7,34 @@ import warnings
 
 import lightning as L
 from lightning.pytorch.callbacks import EarlyStopping
-from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.loggers import Logger, TensorBoardLogger
 from lightning.pytorch.strategies import DDPStrategy
 
 from face_analysis.files import FailureLog
-from face_analysis.losses.processes import world
+from face_analysis.losses.processes import rank, world
 from face_analysis.training.averaging import AverageWeights
-from face_analysis.training.callbacks import PlateauSchedule, Progress, RecordFailures, StopOnSignal
-from face_analysis.training.checkpoints import Identity, WholeFileIO, savers
+from face_analysis.training.background import BackgroundIO
+from face_analysis.training.callbacks import PlateauSchedule, Progress, RecordFailures
+from face_analysis.training.checkpoints import Identity
 from face_analysis.training.hardware import Hardware
-from face_analysis.training.metrics_log import MetricsLog
+from face_analysis.training.metrics_log import LogSteps, MetricsLog
 from face_analysis.training.options import TrainOptions
 from face_analysis.training.plan import Plan
 from face_analysis.training.run_folder import RunFolder
+from face_analysis.training.saving import Saver, StopOnSignal
 from face_analysis.training.task import SCORE
 
 
 def make_trainer(
-    options: TrainOptions, hardware: Hardware, folder: RunFolder, plan: Plan, failures: FailureLog
+    options: TrainOptions,
+    hardware: Hardware,
+    folder: RunFolder,
+    plan: Plan,
+    failures: FailureLog,
+    files: BackgroundIO,
+    done: int,
 ) -> L.Trainer:
-    """A Trainer for a plan's run, writing into `folder`."""
-    callbacks: list[L.Callback] = [
-        Identity(plan.identity),
-        RecordFailures(failures),
-        *([AverageWeights(options.ema)] if options.ema else []),
-        Progress(plan.batches.batches.count, options.batch_size // options.accumulate),
-        *savers(folder.checkpoints),
-        StopOnSignal(folder.checkpoints / "last.ckpt"),
-    ]
-    if options.lr_plateau:
-        callbacks.append(PlateauSchedule())
-    if options.early_stop:
-        callbacks.append(EarlyStopping(SCORE, patience=5, mode="max", check_on_train_epoch_end=False))
+    """A Trainer for a plan's run, writing into `folder`, that goes on after `done` steps."""
     steps = plan.task.epoch_steps
     _quiet_lightning()
     return L.Trainer(
@@ -50,19 +46,43 @@ def make_trainer(
         precision=hardware.precision,  # type: ignore[arg-type]  # "auto" is resolved by now
         max_epochs=options.epochs,
         accumulate_grad_batches=options.accumulate,
+        gradient_clip_val=options.clip or None,
         val_check_interval=min(len(plan.batches), max(1, steps // options.validations) * options.accumulate),
         num_sanity_val_steps=0,
-        log_every_n_steps=max(1, min(50, steps // 5)),
-        logger=[
-            MetricsLog(folder.path / "metrics.csv", plan.task.logged),
-            TensorBoardLogger(folder.path, name="", version="tensorboard"),
-        ],
-        callbacks=callbacks,
-        plugins=[WholeFileIO()],
+        log_every_n_steps=0,
+        logger=_loggers(folder, plan, done),
+        callbacks=_callbacks(options, folder, plan, failures, files),
+        plugins=[files],
         use_distributed_sampler=False,
         enable_progress_bar=False,
         enable_model_summary=False,
     )
+
+
+def _loggers(folder: RunFolder, plan: Plan, done: int) -> list[Logger]:
+    metrics = MetricsLog(folder.path / "metrics.csv", plan.task.logged)
+    if rank() == 0:
+        metrics.cut(done)
+    return [metrics, TensorBoardLogger(folder.path, name="", version="tensorboard", purge_step=done or None)]
+
+
+def _callbacks(
+    options: TrainOptions, folder: RunFolder, plan: Plan, failures: FailureLog, files: BackgroundIO
+) -> list[L.Callback]:
+    callbacks: list[L.Callback] = [
+        Identity(plan.identity),
+        RecordFailures(failures),
+        *([AverageWeights(options.ema)] if options.ema else []),
+        LogSteps(max(1, min(50, plan.task.epoch_steps // 5))),
+        Progress(plan.batches.batches.count, options.batch_size // options.accumulate),
+        Saver(folder, options.save_every, files),
+        StopOnSignal(folder.last, files),
+    ]
+    if options.lr_plateau:
+        callbacks.append(PlateauSchedule())
+    if options.early_stop:
+        callbacks.append(EarlyStopping(SCORE, patience=5, mode="max", check_on_train_epoch_end=False))
+    return callbacks
 
 
 def _quiet_lightning() -> None:

@@ -1,0 +1,63 @@
+"""Checkpoints are written while the run goes on."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import pytest
+import torch
+
+from face_analysis.errors import WriteError
+from face_analysis.training import background
+from face_analysis.training.background import BackgroundIO
+
+
+def test_a_checkpoint_holds_what_was_saved_though_the_weights_move_on_meanwhile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    moved = threading.Event()
+    write = torch.save
+
+    def late(*arguments: object) -> None:
+        assert moved.wait(60)
+        write(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(background.torch, "save", late)
+    weights, epochs = torch.ones(1000), [1]
+    with BackgroundIO() as files:
+        files.save_checkpoint({"weights": weights, "epochs": epochs}, tmp_path / "a.ckpt")
+        assert not (tmp_path / "a.ckpt").exists()
+        weights.zero_()
+        epochs.append(2)
+        moved.set()
+    content = torch.load(tmp_path / "a.ckpt", weights_only=True)
+    assert content["weights"].tolist() == [1.0] * 1000
+    assert content["epochs"] == [1]
+
+
+def test_a_checkpoint_that_could_not_be_written_is_told_by_the_next_save_and_at_the_end(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "file").write_text("no folder")
+    content = {"weights": torch.ones(3)}
+    with BackgroundIO() as files:
+        files.save_checkpoint(content, tmp_path / "file" / "a.ckpt")
+        with pytest.raises(WriteError, match=r"cannot write .*a\.ckpt: "):
+            files.save_checkpoint(content, tmp_path / "b.ckpt")
+        files.save_checkpoint(content, tmp_path / "c.ckpt")
+    with pytest.raises(WriteError, match=r"cannot write .*d\.ckpt: "), BackgroundIO() as files:
+        files.save_checkpoint(content, tmp_path / "file" / "d.ckpt")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["c.ckpt", "file"]
+
+
+def test_an_error_of_the_run_is_not_hidden_by_one_of_the_last_save(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("no folder")
+
+    def failing() -> None:
+        with BackgroundIO() as files:
+            files.save_checkpoint({"weights": torch.ones(3)}, tmp_path / "file" / "a.ckpt")
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        failing()
