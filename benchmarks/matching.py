@@ -10,7 +10,6 @@ python benchmarks/matching.py
 
 from __future__ import annotations
 
-import csv
 import io
 import multiprocessing
 import shutil
@@ -24,7 +23,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from model_speed import Way, machine, options, seconds_in_turn
+from model_speed import Way, machine, options, seconds_in_turn, write_rows
 from process_memory import megabytes
 
 from face_analysis.cli import match as command
@@ -195,14 +194,7 @@ def main() -> None:
     ]
     for number in (given.batch, TEXTBOOK_ROWS, MANY_ROWS):
         shutil.rmtree(folder_of(number))
-    heads = list(dict.fromkeys(name for row in rows for name in (*row, *machine())))
-    given.output.parent.mkdir(parents=True, exist_ok=True)
-    with given.output.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, heads)
-        writer.writeheader()
-        writer.writerows(row | machine() for row in rows)
-    for row in rows:
-        print("  ".join(f"{key}={value}" for key, value in row.items()))
+    write_rows(given.output, [row | machine() for row in rows])
 
 
 if __name__ == "__main__":

@@ -4,7 +4,6 @@ packed file, and for its checkpoints."""
 from __future__ import annotations
 
 import argparse
-import csv
 import statistics
 import tempfile
 import time
@@ -15,7 +14,7 @@ from unittest.mock import patch
 
 import lightning as L
 from lightning.pytorch.profilers import SimpleProfiler
-from model_speed import machine
+from model_speed import machine, write_rows
 
 from face_analysis.datasets.faces import FaceBatch
 from face_analysis.datasets.lists import read_image_list
@@ -83,20 +82,6 @@ def seconds_to_write(checkpoint: Path, folder: Path) -> float:
     return statistics.median(seconds)
 
 
-def report(path: Path, measured: list[tuple[str, float, str, str]], extra: dict[str, str]) -> None:
-    rows = [
-        {"what": what, "value": f"{value:.3g}", "unit": unit, "asked": asked, **extra, **machine()}
-        for what, value, unit, asked in measured
-    ]
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, rows[0])
-        writer.writeheader()
-        writer.writerows(rows)
-    for row in rows:
-        print("  ".join(f"{key}={value}" for key, value in row.items()))
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--images", type=int, default=960)
@@ -134,7 +119,11 @@ def main() -> None:
         "workers": str(given.workers),
         "checkpoints": str(len(stops)),
     }
-    report(given.output, measured, sizes)
+    rows = [
+        {"what": what, "value": f"{value:.3g}", "unit": unit, "asked": asked, **sizes, **machine()}
+        for what, value, unit, asked in measured
+    ]
+    write_rows(given.output, rows)
 
 
 if __name__ == "__main__":

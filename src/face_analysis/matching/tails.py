@@ -44,9 +44,9 @@ class Tail:
 
     def _sort(self) -> None:
         every = [self._sorted, *self._added]
-        score, probe, gallery = (
-            np.concatenate([getattr(each, part) for each in every]) for part in ("score", "probe", "gallery")
-        )
+        score = np.concatenate([each.score for each in every])
+        probe = np.concatenate([each.probe for each in every])
+        gallery = np.concatenate([each.gallery for each in every])
         kept = np.lexsort((gallery, probe, self.sign * score))[: self.size]
         self._sorted, self._added = PairScores(score[kept], probe[kept], gallery[kept]), []
 

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from face_analysis.reports.training_runs import SCORE, TrainingRun, without_common_folder
+from face_analysis.reports.training_runs import TrainingRun, without_common_folder
+from face_analysis.training.run_folder import SCORE
 
 SEED = "seed"
 LONGEST_LABEL = 60

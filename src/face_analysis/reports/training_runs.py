@@ -14,10 +14,8 @@ import yaml
 from face_analysis.errors import ListFormatError, MissingFileError, PackedFileError
 from face_analysis.options import to_yaml
 from face_analysis.training.options import TrainOptions
+from face_analysis.training.run_folder import SCORE, RunFolder
 
-LOG = "metrics.csv"
-SCORE = "val_score"
-"""The measure by which a run keeps its best network: the highest."""
 NOT_SETTINGS = {"output", "prefix", "resume", "workers"}
 """Options that change where a run is kept and how fast its images are loaded, not what it computes."""
 
@@ -75,7 +73,7 @@ def read_runs(folders: Sequence[Path]) -> list[TrainingRun]:
     names = [folder.resolve().name for folder in folders]
     if len(set(names)) < len(names):
         names = without_common_folder([str(folder.resolve()) for folder in folders])
-    return [_read_run(name, folder) for name, folder in zip(names, folders, strict=True)]
+    return [_read_run(name, RunFolder(folder)) for name, folder in zip(names, folders, strict=True)]
 
 
 def without_common_folder(texts: Sequence[str]) -> list[str]:
@@ -86,17 +84,17 @@ def without_common_folder(texts: Sequence[str]) -> list[str]:
     return [text[start.rfind("/") + 1 :] for text in texts]
 
 
-def _read_run(name: str, folder: Path) -> TrainingRun:
-    if not (folder / LOG).is_file():
-        raise MissingFileError(folder / LOG, "log of a training run")
-    settings = _settings(folder / "config.yaml")
-    curves, epochs = _log(folder / LOG)
+def _read_run(name: str, folder: RunFolder) -> TrainingRun:
+    if not folder.log.is_file():
+        raise MissingFileError(folder.log, "log of a training run")
+    settings = _settings(folder.config)
+    curves, epochs = _log(folder.log)
     run = TrainingRun(name, settings, curves, epochs, finished=False)
-    model = (folder / "model.safetensors").is_file()
+    model = folder.weights.is_file()
     if run.done < settings["epochs"]:
         return replace(run, finished=bool(model and settings["early_stop"]))
     # A folder without checkpoints is what was kept of a run, not one that goes on.
-    return replace(run, finished=model or not (folder / "checkpoints").is_dir())
+    return replace(run, finished=model or not folder.checkpoints.is_dir())
 
 
 def _settings(path: Path) -> dict[str, Any]:

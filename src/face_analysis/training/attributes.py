@@ -19,7 +19,8 @@ from face_analysis.losses.processes import counted_once, gathered, reduced
 from face_analysis.models.attributes import AttributeNetwork
 from face_analysis.training.mixup import mixed, mixing_share
 from face_analysis.training.options import TrainOptions
-from face_analysis.training.task import SCORE, Task
+from face_analysis.training.run_folder import SCORE
+from face_analysis.training.task import Task
 
 
 class AttributeTask(Task):

@@ -21,7 +21,8 @@ from face_analysis.models.layers import Backbone, precise, unit_length
 from face_analysis.training.margin_head import MarginHead, shared_targets
 from face_analysis.training.options import TrainOptions
 from face_analysis.training.partial_fc import ClassCentres
-from face_analysis.training.task import SCORE, Task
+from face_analysis.training.run_folder import SCORE
+from face_analysis.training.task import Task
 
 CLASSES = "classes"
 """Where a checkpoint keeps the centres of all classes."""

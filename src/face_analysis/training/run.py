@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
 
-from face_analysis.files import FailureLog, write_text
-from face_analysis.losses.processes import rank
+from face_analysis.errors import UsageError, WriteError
+from face_analysis.files import FailureLog, remove_partials, write_text
+from face_analysis.losses.processes import first_ones, rank
 from face_analysis.models.attributes import AttributeNetwork
 from face_analysis.models.layers import Backbone
 from face_analysis.options import to_yaml
@@ -17,7 +20,7 @@ from face_analysis.training.data import val_loader, watched_workers
 from face_analysis.training.hardware import choose
 from face_analysis.training.options import TrainOptions
 from face_analysis.training.plan import Plan, new_network, plan_of
-from face_analysis.training.run_folder import RunFolder, run_folder
+from face_analysis.training.run_folder import RunFolder
 from face_analysis.training.trainer import make_trainer
 
 log = logging.getLogger(__name__)
@@ -47,9 +50,9 @@ def train(options: TrainOptions) -> TrainedRun:
     checkpoint = resume_point(options.resume, plan.identity) if options.resume else None
     hardware = choose(options)
 
-    folder = run_folder(options)
+    folder = _opened_folder(options)
     if rank() == 0:
-        write_text(folder.path / "config.yaml", to_yaml(options))
+        write_text(folder.config, to_yaml(options))
     log.info("training on %s; run folder %s", hardware.description, folder.path)
     failures = FailureLog(folder.errors, keep=checkpoint is not None or rank() > 0)
     if rank() == 0:
@@ -67,6 +70,35 @@ def train(options: TrainOptions) -> TrainedRun:
         trainer.save_checkpoint(folder.last)
 
     return TrainedRun(folder, _best_network(folder, options), plan, failures, options)
+
+
+def _opened_folder(options: TrainOptions) -> RunFolder:
+    """The folder that the first process makes, or finds, for all.
+
+    Raises UsageError where another run lies there, WriteError where it cannot be made.
+    """
+    folder = RunFolder(first_ones(_path(options)))
+    if rank() > 0:
+        return folder
+    if options.resume is None and any(folder.checkpoints.glob("*.ckpt")):
+        raise UsageError(
+            f"{folder.path} holds a run already; choose another --output, or --resume {folder.path}"
+        )
+    try:
+        folder.checkpoints.mkdir(parents=True, exist_ok=True)
+        remove_partials(folder.path)
+    except OSError as error:
+        raise WriteError(folder.path, error) from error
+    return folder
+
+
+def _path(options: TrainOptions) -> Path:
+    if options.output is not None:
+        return options.output
+    if options.resume is not None and options.resume.is_dir():
+        return options.resume
+    name = options.prefix or "-".join(options.attribute)
+    return Path("runs") / f"{name}_{datetime.now():%Y-%m-%d_%H-%M-%S}"
 
 
 def _best_network(folder: RunFolder, options: TrainOptions) -> AttributeNetwork | Backbone:

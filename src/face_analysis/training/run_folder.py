@@ -1,15 +1,12 @@
-"""The folder of a run: its options, logs, checkpoints, and the best model."""
+"""What a run leaves in its folder: options, logs, checkpoints, and the best model."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 
-from face_analysis.errors import UsageError, WriteError
-from face_analysis.files import remove_partials
-from face_analysis.losses.processes import first_ones, rank
-from face_analysis.training.options import TrainOptions
+SCORE = "val_score"
+"""What chooses the best network: logged by every task, higher is better."""
 
 
 @dataclass(frozen=True)
@@ -17,6 +14,16 @@ class RunFolder:
     """Paths inside one run's folder."""
 
     path: Path
+
+    @property
+    def config(self) -> Path:
+        """The options, resolved."""
+        return self.path / "config.yaml"
+
+    @property
+    def log(self) -> Path:
+        """What was measured, a row a logging step."""
+        return self.path / "metrics.csv"
 
     @property
     def checkpoints(self) -> Path:
@@ -42,32 +49,3 @@ class RunFolder:
     def errors(self) -> Path:
         """Images that could not be read."""
         return self.path / "errors.csv"
-
-
-def run_folder(options: TrainOptions) -> RunFolder:
-    """The folder that the first process makes, or finds, for all.
-
-    Raises UsageError where another run lies there, WriteError where it cannot be made.
-    """
-    folder = RunFolder(first_ones(_path(options)))
-    if rank() > 0:
-        return folder
-    if options.resume is None and any(folder.checkpoints.glob("*.ckpt")):
-        raise UsageError(
-            f"{folder.path} holds a run already; choose another --output, or --resume {folder.path}"
-        )
-    try:
-        folder.checkpoints.mkdir(parents=True, exist_ok=True)
-        remove_partials(folder.path)
-    except OSError as error:
-        raise WriteError(folder.path, error) from error
-    return folder
-
-
-def _path(options: TrainOptions) -> Path:
-    if options.output is not None:
-        return options.output
-    if options.resume is not None and options.resume.is_dir():
-        return options.resume
-    name = options.prefix or "-".join(options.attribute)
-    return Path("runs") / f"{name}_{datetime.now():%Y-%m-%d_%H-%M-%S}"

@@ -18,8 +18,7 @@ from lightning.pytorch.callbacks import Checkpoint
 from face_analysis.errors import InterruptedRunError
 from face_analysis.losses.processes import reduced, world
 from face_analysis.training.background import BackgroundIO
-from face_analysis.training.run_folder import RunFolder
-from face_analysis.training.task import SCORE
+from face_analysis.training.run_folder import SCORE, RunFolder
 
 
 def at_rest(trainer: L.Trainer, batch_idx: int) -> bool:

@@ -26,9 +26,6 @@ from face_analysis.training.optimiser import backbone_groups, optimiser_and_sche
 from face_analysis.training.options import TrainOptions
 from face_analysis.training.recompute import recompute_units
 
-SCORE = "val_score"
-"""What chooses the best network: logged by every task, higher is better."""
-
 
 class Task(L.LightningModule):
     """A network that learns, its optimiser and what is done to its images.

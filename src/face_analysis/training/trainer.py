@@ -20,9 +20,8 @@ from face_analysis.training.hardware import Hardware
 from face_analysis.training.metrics_log import LogSteps, MetricsLog
 from face_analysis.training.options import TrainOptions
 from face_analysis.training.plan import Plan
-from face_analysis.training.run_folder import RunFolder
+from face_analysis.training.run_folder import SCORE, RunFolder
 from face_analysis.training.saving import Saver, StopOnSignal
-from face_analysis.training.task import SCORE
 
 
 def make_trainer(
@@ -60,7 +59,7 @@ def make_trainer(
 
 
 def _loggers(folder: RunFolder, plan: Plan, done: int) -> list[Logger]:
-    metrics = MetricsLog(folder.path / "metrics.csv", plan.task.logged)
+    metrics = MetricsLog(folder.log, plan.task.logged)
     if rank() == 0:
         metrics.cut(done)
     return [metrics, TensorBoardLogger(folder.path, name="", version="tensorboard", purge_step=done or None)]
