@@ -1,4 +1,4 @@
-"""What runs left, for comparing them to the last bit."""
+"""What runs left, for comparing them."""
 
 from __future__ import annotations
 
@@ -9,9 +9,17 @@ from typing import Any
 import torch
 
 
-def losses(run: Path) -> list[float]:
+def rows(run: Path) -> list[dict[str, str]]:
     with (run / "metrics.csv").open(newline="") as file:
-        return [float(row["train_loss"]) for row in csv.DictReader(file) if row["train_loss"]]
+        return list(csv.DictReader(file))
+
+
+def column(run: Path, name: str) -> list[float]:
+    return [float(row[name]) for row in rows(run) if row[name]]
+
+
+def losses(run: Path) -> list[float]:
+    return column(run, "train_loss")
 
 
 def content(checkpoint: Path) -> dict[str, Any]:
@@ -21,6 +29,12 @@ def content(checkpoint: Path) -> dict[str, Any]:
 
 def saved(run: Path) -> dict[str, Any]:
     return content(run / "checkpoints" / "last.ckpt")
+
+
+def saved_weights(run: Path) -> dict[str, torch.Tensor]:
+    """With the centres of the classes, where there are any."""
+    content = saved(run)
+    return {**content["state_dict"], **content.get("classes", {})}
 
 
 def same(one: Any, other: Any) -> bool:

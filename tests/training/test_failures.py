@@ -25,7 +25,7 @@ from face_analysis.losses.age import AGE_LOSSES
 from face_analysis.training import attributes, callbacks
 from face_analysis.training.options import TrainOptions
 from face_analysis.training.run import train
-from tests.training.runs import same, saved
+from tests.training.runs import rows, same, saved
 
 MakeOptions = Callable[..., TrainOptions]
 
@@ -241,8 +241,7 @@ def test_when_one_of_several_processes_dies_all_end_and_the_run_goes_on(few: Pat
     steps = int(saved(run)["global_step"])
     assert 0 < steps < 2000
     subprocess.run([*command, "--resume", str(run), "-e", str(steps // 4 + 1)], check=True, timeout=120)
-    with (run / "metrics.csv").open(newline="") as file:
-        logged = [int(row["step"]) for row in csv.DictReader(file) if row["train_loss"]]
+    logged = [int(row["step"]) for row in rows(run) if row["train_loss"]]
     assert logged == list(range(4 * (steps // 4 + 1)))
 
 

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import csv
 import math
 import shutil
 from collections.abc import Callable
@@ -25,27 +24,10 @@ from face_analysis.training.options import TrainOptions
 from face_analysis.training.recognition import RecognitionTask
 from face_analysis.training.run import train
 from tests.datasets.record_files import labelled, write_records
+from tests.training.runs import column, losses, rows, same, saved_weights
 
 MakeOptions = Callable[..., TrainOptions]
 HEADS = [*MARGINS, "adacos", "softmax"]
-
-
-def rows(folder: Path) -> list[dict[str, str]]:
-    with (folder / "metrics.csv").open(newline="") as file:
-        return list(csv.DictReader(file))
-
-
-def losses(folder: Path) -> list[float]:
-    return [float(row["train_loss"]) for row in rows(folder) if row["train_loss"]]
-
-
-def last(folder: Path) -> dict[str, torch.Tensor]:
-    saved = torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)
-    return {**saved["state_dict"], **saved["classes"]}
-
-
-def equal(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
-    return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
 
 
 def test_a_run_leaves_a_model_that_verifies_as_it_says(recognition: MakeOptions, tmp_path: Path) -> None:
@@ -93,7 +75,7 @@ def test_every_head_learns_to_tell_the_kinds_apart(
 ) -> None:
     scale = {} if head == "adacos" else {"scale": 16.0}
     train(recognition(head=head, epochs=8, lr=0.1, margin_warmup=8, **scale))
-    cosines = [float(row["target_cosine"]) for row in rows(tmp_path / "run") if row["target_cosine"]]
+    cosines = column(tmp_path / "run", "target_cosine")
     assert len(cosines) == 40
     assert np.mean(cosines[-5:]) > np.mean(cosines[:5]) + 0.05
 
@@ -126,7 +108,7 @@ def test_the_first_loss_is_that_of_a_straight_line(
 
 def test_the_margin_rises_over_its_warm_up(recognition: MakeOptions, tmp_path: Path) -> None:
     train(recognition(head="cosface", margin_warmup=1.0))
-    margins = [float(row["margin"]) for row in rows(tmp_path / "run") if row["margin"]]
+    margins = column(tmp_path / "run", "margin")
     assert margins == pytest.approx([0.35 * min(1, step / 5) for step in range(10)])
     assert MARGINS["cosface"] == 0.35
 
@@ -146,18 +128,18 @@ def test_lists_folders_and_packed_files_train_to_the_same_weights(
         folder.mkdir(parents=True, exist_ok=True)
         shutil.copy(source.name(row), folder / f"{row:03d}.jpg")
     train(recognition(epochs=1))
-    listed = last(tmp_path / "run")
+    listed = saved_weights(tmp_path / "run")
     for packed in ("people.lmdb", "people.rec"):
         train(
             recognition(
                 epochs=1, train_list=None, train_source=tmp_path / packed, output=tmp_path / f"run {packed}"
             )
         )
-        assert equal(last(tmp_path / f"run {packed}"), listed)
+        assert same(saved_weights(tmp_path / f"run {packed}"), listed)
     train(
         recognition(epochs=1, train_list=None, train_source=tmp_path / "people", output=tmp_path / "folders")
     )
-    assert last(tmp_path / "folders")["centres"].shape == listed["centres"].shape
+    assert saved_weights(tmp_path / "folders")["centres"].shape == listed["centres"].shape
 
 
 @pytest.mark.parametrize(
@@ -170,7 +152,7 @@ def test_a_resumed_run_ends_as_an_undisturbed_one(
     train(recognition(epochs=2, output=tmp_path / "whole", **changes))
     train(recognition(epochs=1, **changes))
     train(recognition(epochs=2, resume=tmp_path / "run", **changes))
-    assert equal(last(tmp_path / "run"), last(tmp_path / "whole"))
+    assert same(saved_weights(tmp_path / "run"), saved_weights(tmp_path / "whole"))
     assert losses(tmp_path / "run") == losses(tmp_path / "whole")
 
 

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import csv
 import math
 from collections.abc import Callable
 from pathlib import Path
@@ -22,20 +21,9 @@ from face_analysis.training import attributes
 from face_analysis.training.finish import finish_attributes
 from face_analysis.training.options import TrainOptions
 from face_analysis.training.run import train
+from tests.training.runs import column, content, rows, saved_weights
 
 MakeOptions = Callable[..., TrainOptions]
-
-
-def rows(folder: Path) -> list[dict[str, str]]:
-    with (folder / "metrics.csv").open(newline="") as file:
-        return list(csv.DictReader(file))
-
-
-def last_weights(folder: Path) -> dict[str, torch.Tensor]:
-    state: dict[str, torch.Tensor] = torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)[
-        "state_dict"
-    ]
-    return state
 
 
 def test_a_joint_run_leaves_all_its_files_and_a_model_that_loads(
@@ -50,7 +38,7 @@ def test_a_joint_run_leaves_all_its_files_and_a_model_that_loads(
     assert sorted(path.name for path in (folder / "checkpoints").iterdir()) == ["best.ckpt", "last.ckpt"]
     assert list((folder / "tensorboard").glob("events.*"))
     loaded = load_attributes(run.folder.weights, ("race", "gender", "age"))
-    best = torch.load(folder / "checkpoints" / "best.ckpt", weights_only=True)["state_dict"]
+    best = content(folder / "checkpoints" / "best.ckpt")["state_dict"]
     for name, tensor in loaded.network.state_dict().items():
         assert torch.equal(tensor, best[f"network.{name}"])
     assert loaded.card.metrics["attributes"]["age"]["overall"]["count"] == 24
@@ -94,7 +82,7 @@ def test_one_attribute_trains_from_a_list_and_from_an_lmdb_to_the_same_weights(
             output=tmp_path / "lmdb",
         )
     )
-    listed, lmdb = last_weights(tmp_path / "run"), last_weights(tmp_path / "lmdb")
+    listed, lmdb = saved_weights(tmp_path / "run"), saved_weights(tmp_path / "lmdb")
     assert all(torch.equal(listed[name], lmdb[name]) for name in listed)
 
 
@@ -102,8 +90,8 @@ def test_resuming_with_more_epochs_equals_one_long_run(options: MakeOptions, tmp
     train(options(output=tmp_path / "whole", epochs=3))
     train(options(epochs=1))
     train(options(epochs=3, resume=tmp_path / "run"))
-    whole = last_weights(tmp_path / "whole")
-    assert all(torch.equal(tensor, whole[name]) for name, tensor in last_weights(tmp_path / "run").items())
+    whole = saved_weights(tmp_path / "whole")
+    assert all(torch.equal(tensor, whole[name]) for name, tensor in saved_weights(tmp_path / "run").items())
     assert [row["step"] for row in rows(tmp_path / "run")] == [
         row["step"] for row in rows(tmp_path / "whole")
     ]
@@ -196,7 +184,7 @@ def test_the_plateau_schedule_lowers_the_rate_when_the_score_stands_still(
     options: MakeOptions, tmp_path: Path
 ) -> None:
     train(options(attribute=("gender",), lr_plateau=True, lr=1e-6, validations=4, epochs=6, dropout=0.0))
-    rates = [float(row["learning_rate"]) for row in rows(tmp_path / "run") if row["learning_rate"]]
+    rates = column(tmp_path / "run", "learning_rate")
     assert rates[0] == pytest.approx(1e-6)
     assert rates[-1] <= 1.01e-7
 

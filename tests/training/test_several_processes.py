@@ -17,6 +17,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from tests.training.runs import column, saved, saved_weights
+
 pytestmark = pytest.mark.slow
 EITHER = "--depth 18 --width 0.125 --embedding_size 32 --validations 1 -w 0 --precision 64-true --lr_steps 99"
 RECOGNITION = "-a recognition --dropout 0 -b 9 --lr 0.02 --head cosface --scale 16"
@@ -48,16 +50,6 @@ def train_attributes(images: Path, run: Path, more: str, processes: int = 1, cod
     return run_command(f"{ATTRIBUTES} -t {images} -v {images} -o {run} {more}", processes, code)
 
 
-def column(run: Path, name: str) -> list[float]:
-    with (run / "metrics.csv").open(newline="") as file:
-        return [float(row[name]) for row in csv.DictReader(file) if row[name]]
-
-
-def saved(run: Path) -> dict[str, torch.Tensor]:
-    checkpoint = torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)
-    return {**checkpoint["state_dict"], **checkpoint.get("classes", {})}
-
-
 def test_two_processes_learn_what_one_does_for_fifty_steps(people: Path, sets: Path, tmp_path: Path) -> None:
     train(people, sets, tmp_path / "one", "-e 10")
     train(people, sets, tmp_path / "two", "-e 10", processes=2)
@@ -78,7 +70,7 @@ def test_a_run_of_two_goes_on_with_one_and_with_three(
     whole, found = (column(tmp_path / run, "train_loss") for run in ("whole", "run"))
     assert len(found) == 20
     assert found == pytest.approx(whole, abs=1e-5)
-    whole_weights, weights = saved(tmp_path / "whole"), saved(tmp_path / "run")
+    whole_weights, weights = saved_weights(tmp_path / "whole"), saved_weights(tmp_path / "run")
     assert weights.keys() == whole_weights.keys()
     for name, tensor in weights.items():
         torch.testing.assert_close(tensor, whole_weights[name], rtol=1e-6, atol=1e-6)
@@ -118,8 +110,8 @@ def test_attributes_learnt_by_two_go_on_with_one_and_with_three(
     train_attributes(few, run, f"-e 5 --resume {run}", processes)
     assert len(column(run, "train_loss")) == 20
     assert column(run, "train_loss") == pytest.approx(column(undisturbed, "train_loss"), abs=1e-5)
-    expected = saved(undisturbed)
-    for name, tensor in saved(run).items():
+    expected = saved_weights(undisturbed)
+    for name, tensor in saved_weights(run).items():
         torch.testing.assert_close(tensor, expected[name], rtol=1e-6, atol=1e-6)
 
 
@@ -183,7 +175,7 @@ def test_a_signal_stops_all_processes_and_the_run_goes_on(people: Path, sets: Pa
     process.send_signal(signal.SIGTERM)
     process.communicate(timeout=120)
     assert process.returncode != 0
-    steps = int(torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)["global_step"])
+    steps = int(saved(run)["global_step"])
     assert 0 < steps < 1000
     train(people, sets, run, f"-e {steps // 5 + 1} --resume {run}")
     assert len(column(run, "train_loss")) == 5 * (steps // 5 + 1)
