@@ -13,7 +13,6 @@ from typing import Any
 import lightning as L
 import torch
 import torch.distributed as dist
-from lightning.pytorch.callbacks import Checkpoint
 
 from face_analysis.errors import InterruptedRunError
 from face_analysis.losses.processes import reduced, world
@@ -28,9 +27,9 @@ def at_rest(trainer: L.Trainer, batch_idx: int) -> bool:
     return not half_done and not validation_is_due
 
 
-class Saver(Checkpoint):
+class Saver(L.Callback):
     """Renews `last.ckpt` after each validation and every `every` steps (0: not), and `best.ckpt` after the
-    validation with the highest score. Lightning calls it after all other callbacks."""
+    validation with the highest score. Has to come after the callbacks whose state a validation changes."""
 
     def __init__(self, folder: RunFolder, every: int, files: BackgroundIO) -> None:
         self.folder, self.every, self.files = folder, every, files
@@ -71,12 +70,14 @@ class Saver(Checkpoint):
 
 
 class StopOnSignal(L.Callback):
-    """On SIGINT or SIGTERM: finish the step, save `last.ckpt`, end the run. A second one ends it at once."""
+    """On SIGINT or SIGTERM: finish the step, save `last.ckpt`, end the run. A second one ends it at once.
+
+    Has to come after the saver.
+    """
 
     def __init__(self, checkpoint: Path, files: BackgroundIO) -> None:
         self.checkpoint, self.files = checkpoint, files
         self.received: int | None = None
-        self.validated: int | None = None
         self.process = os.getpid()
         self.previous: dict[int, Any] = {}
 
@@ -100,27 +101,20 @@ class StopOnSignal(L.Callback):
         self, trainer: L.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Save and stop where no step is half done and no validation due."""
-        if world() > 1:  # the signal may reach the processes in different steps
-            self.received = int(reduced(torch.tensor(self.received or 0), dist.ReduceOp.MAX)) or None
-        if self.received is not None and at_rest(trainer, batch_idx):
+        if at_rest(trainer, batch_idx) and self._asked():
             trainer.save_checkpoint(self.checkpoint)
             self._stop(trainer)
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Remember that the checkpoint is of this step: the one that saves it runs after this callback."""
-        self.validated = trainer.global_step
-
-    def on_train_batch_start(
-        self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int
-    ) -> None:
-        """Stop after a validation in the middle of an epoch."""
-        if self.received is not None and self.validated == trainer.global_step:
+        """Stop: the validation has been saved."""
+        if self._asked():
             self._stop(trainer)
 
-    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Stop after a validation at the end of an epoch."""
-        if self.received is not None and self.validated == trainer.global_step:
-            self._stop(trainer)
+    def _asked(self) -> bool:
+        """Whether any process was; the signal may reach them at different times."""
+        if world() > 1:
+            self.received = int(reduced(torch.tensor(self.received or 0), dist.ReduceOp.MAX)) or None
+        return self.received is not None
 
     def _stop(self, trainer: L.Trainer) -> None:
         assert self.received is not None

@@ -53,6 +53,7 @@ def make_trainer(
         callbacks=_callbacks(options, folder, plan, failures, files),
         plugins=[files],
         use_distributed_sampler=False,
+        enable_checkpointing=False,
         enable_progress_bar=False,
         enable_model_summary=False,
     )
@@ -74,14 +75,12 @@ def _callbacks(
         *([AverageWeights(options.ema)] if options.ema else []),
         LogSteps(max(1, min(50, plan.task.epoch_steps // 5))),
         Progress(plan.batches.batches.count, options.batch_size // options.accumulate),
-        Saver(folder, options.save_every, files),
-        StopOnSignal(folder.last, files),
     ]
     if options.lr_plateau:
         callbacks.append(PlateauSchedule())
     if options.early_stop:
         callbacks.append(EarlyStopping(SCORE, patience=5, mode="max", check_on_train_epoch_end=False))
-    return callbacks
+    return [*callbacks, Saver(folder, options.save_every, files), StopOnSignal(folder.last, files)]
 
 
 def _quiet_lightning() -> None:
