@@ -15,14 +15,21 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
 
-from face_analysis.errors import DeadWorkerError, InterruptedRunError, NonFiniteLossError, WriteError
+from face_analysis.errors import (
+    DeadWorkerError,
+    EmptyDataError,
+    InterruptedRunError,
+    NonFiniteLossError,
+    WriteError,
+)
 from face_analysis.losses.age import AGE_LOSSES
-from face_analysis.training import attributes, callbacks
+from face_analysis.training import callbacks
 from face_analysis.training.options import TrainOptions
 from face_analysis.training.run import train
 from tests.training.runs import rows, same, saved
@@ -42,9 +49,8 @@ class AtStep(callbacks.Progress):
     step = 3
     action: Callable[[], None]
 
-    def on_train_batch_start(
-        self, trainer: object, pl_module: attributes.AttributeTask, *rest: object
-    ) -> None:
+    def on_train_batch_start(self, trainer: Any, pl_module: Any, *rest: Any) -> None:
+        super().on_train_batch_start(trainer, pl_module, *rest)
         if pl_module.global_step == self.step:
             type(self).action()
 
@@ -160,6 +166,16 @@ def test_unreadable_images_are_recorded_and_the_run_goes_on(
         recorded = {row["path"]: row["reason"] for row in csv.DictReader(file)}
     assert set(recorded) == {f"{tmp_path}/cut.jpg", f"{tmp_path}/none.jpg"}
     assert "No such file" in recorded[f"{tmp_path}/none.jpg"]
+
+
+@pytest.mark.parametrize("side", ["train", "val"])
+def test_a_list_with_a_folder_that_is_not_its_own_is_refused_before_anything_is_written(
+    options: MakeOptions, patterns: Path, tmp_path: Path, side: str
+) -> None:
+    image_list = patterns if side == "train" else (str(patterns),)
+    with pytest.raises(EmptyDataError, match=r"none of 8 images tried can be read.*No such file"):
+        train(options(**{f"{side}_source": tmp_path, f"{side}_list": image_list}))
+    assert not (tmp_path / "run").exists()
 
 
 @contextmanager

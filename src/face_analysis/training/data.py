@@ -19,11 +19,15 @@ from face_analysis.datasets.pack import folder_of_classes
 from face_analysis.datasets.pair_sets import PairSet, open_pairs
 from face_analysis.datasets.samplers import ClassBatches, GlobalBatches, PeopleBatches
 from face_analysis.datasets.sources import ImageSource, open_source
-from face_analysis.errors import DeadWorkerError, EmptyDataError, UsageError
+from face_analysis.errors import DeadWorkerError, EmptyDataError, UnreadableImageError, UsageError
 from face_analysis.images.chips import FaceCutter, face_cutter
+from face_analysis.images.decode import decode
 from face_analysis.losses.processes import rank, world
 from face_analysis.training.options import TrainOptions
 from face_analysis.zoo.card import RECOGNITION
+
+TRIED = 8
+"""Images that are read before a run begins, to see that they are where they are said to be."""
 
 
 class PairImages(Dataset[FaceBatch]):
@@ -120,7 +124,7 @@ def people_dataset(options: TrainOptions) -> FaceDataset:
     """
     _require_training_images(options)
     source = _people_source(options)
-    dataset = FaceDataset(source, ("class",), chip_cutter(options), options.use_mask)
+    dataset = require_readable(FaceDataset(source, ("class",), chip_cutter(options), options.use_mask))
     if len(np.unique(dataset.labels)) < 2:
         raise EmptyDataError(f"{source.origin}: images of one person only; recognition needs at least two")
     return dataset
@@ -164,7 +168,26 @@ def open_dataset(
 ) -> FaceDataset:
     """The images of one list or LMDB with their labels for the attributes of the run."""
     named = attributes[0] if len(attributes) == 1 else None
-    return FaceDataset(open_source(source, image_list, named), attributes, cutter, options.use_mask)
+    images = open_source(source, image_list, named)
+    return require_readable(FaceDataset(images, attributes, cutter, options.use_mask))
+
+
+def require_readable(dataset: FaceDataset) -> FaceDataset:
+    """The data set itself. Raises EmptyDataError where none of a few images, spread over it, can be read.
+
+    That is most often a list with another folder than its own, which would else show after the first epoch.
+    """
+    tried = {int(row) for row in np.linspace(0, len(dataset) - 1, TRIED).round()}
+    reasons = []
+    for row in dataset.rows[sorted(tried)].tolist():
+        try:
+            decode(dataset.source.read(row), dataset.source.name(row))
+            return dataset
+        except UnreadableImageError as error:
+            reasons.append(str(error))
+    raise EmptyDataError(
+        f"{dataset.source.origin}: none of {len(reasons)} images tried can be read; the first: {reasons[0]}"
+    )
 
 
 def chip_cutter(options: TrainOptions) -> FaceCutter:
