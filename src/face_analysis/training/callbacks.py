@@ -22,13 +22,15 @@ class Progress(L.Callback):
     def __init__(self, images: int, batch_size: int) -> None:
         self.images, self.batch_size = images, batch_size
 
-    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Open the bar where the run begins or goes on."""
-        epochs = trainer.max_epochs or 0
-        done = trainer.current_epoch * self.images
+    def on_train_batch_start(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, i: int
+    ) -> None:
+        """Open the bar at the step where the run begins or goes on."""
+        if hasattr(self, "bar"):
+            return
         self.bar = tqdm(
-            total=epochs * self.images,
-            initial=done,
+            total=(trainer.max_epochs or 0) * self.images,
+            initial=trainer.current_epoch * self.images + i * self.batch_size,
             unit=" images",
             file=sys.stderr,
             dynamic_ncols=True,
