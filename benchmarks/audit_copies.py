@@ -24,7 +24,7 @@ from face_analysis.audit.copies import CopyGroup, find_copies
 from face_analysis.audit.images import AuditedImages
 from face_analysis.audit.leaks import shared_pictures
 from face_analysis.audit.scan import Look, Scan, scan
-from face_analysis.datasets.lists import ImageList
+from face_analysis.datasets.lists.image_list import ImageList
 from face_analysis.datasets.sources import FolderSource, list_folder
 
 Row = dict[str, str | int | float]

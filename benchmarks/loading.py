@@ -24,9 +24,9 @@ from PIL import Image as Pillow
 from torch import Tensor
 
 from face_analysis.datasets.faces import FaceDataset
-from face_analysis.datasets.lists import ImageList, read_image_list
-from face_analysis.datasets.lmdb_reader import LmdbReader
-from face_analysis.datasets.lmdb_writer import LmdbWriter
+from face_analysis.datasets.lists.image_list import ImageList, read_image_list
+from face_analysis.datasets.lmdb.reader import LmdbReader
+from face_analysis.datasets.lmdb.writer import LmdbWriter
 from face_analysis.datasets.pack import pack
 from face_analysis.datasets.sources import FolderSource, LmdbSource
 from face_analysis.datasets.synthetic import write_patterns

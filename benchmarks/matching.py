@@ -28,8 +28,8 @@ from process_memory import megabytes
 
 from face_analysis.cli import match as command
 from face_analysis.matching.comparison import compare
-from face_analysis.matching.feature_set import FeatureSet, open_feature_set
-from face_analysis.matching.feature_writer import EmbeddingFile, write_index
+from face_analysis.matching.features.feature_set import FeatureSet, open_feature_set
+from face_analysis.matching.features.writer import EmbeddingFile, write_index
 from face_analysis.matching.match import STRIP, MatchSettings, match
 from face_analysis.matching.strips import TILE
 

@@ -22,7 +22,7 @@ import numpy as np
 from model_speed import options, report, seconds_in_turn
 from PIL import Image as Pillow
 
-from face_analysis.datasets.lists import read_image_list
+from face_analysis.datasets.lists.image_list import read_image_list
 from face_analysis.datasets.pack import pack
 from face_analysis.datasets.sources import open_source
 from face_analysis.datasets.synthetic import write_patterns

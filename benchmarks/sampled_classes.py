@@ -17,7 +17,7 @@ from face_analysis.losses.cosines import cosines
 from face_analysis.losses.margin import arcface
 from face_analysis.losses.split_softmax import split_cross_entropy
 from face_analysis.memory import keep_freed_memory
-from face_analysis.training.partial_fc import ClassCentres
+from face_analysis.training.tasks.partial_fc import ClassCentres
 
 CLASSES, SIZE, RATE = 1_000_000, 512, 0.1
 

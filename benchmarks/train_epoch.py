@@ -17,16 +17,16 @@ from lightning.pytorch.profilers import SimpleProfiler
 from model_speed import machine, write_rows
 
 from face_analysis.datasets.faces import FaceBatch
-from face_analysis.datasets.lists import read_image_list
+from face_analysis.datasets.lists.image_list import read_image_list
 from face_analysis.datasets.pack import pack
 from face_analysis.datasets.sources import FolderSource
 from face_analysis.datasets.synthetic import write_patterns
 from face_analysis.memory import keep_freed_memory
-from face_analysis.training.background import BackgroundIO
-from face_analysis.training.checkpoints import read_checkpoint
 from face_analysis.training.data import BatchLoader
 from face_analysis.training.options import TrainOptions
 from face_analysis.training.run import train
+from face_analysis.training.saving.background import BackgroundIO
+from face_analysis.training.saving.checkpoints import read_checkpoint
 from face_analysis.training.trainer import make_trainer
 
 WRITES = 5

@@ -9,7 +9,7 @@ from PIL import Image
 
 from face_analysis.audit.images import AuditedImages
 from face_analysis.audit.scan import Look, Scan, scan
-from face_analysis.datasets.lists import ImageList
+from face_analysis.datasets.lists.image_list import ImageList
 from face_analysis.datasets.sources import FolderSource
 from tests.conftest import inside
 

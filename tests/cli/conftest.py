@@ -9,7 +9,7 @@ import torch
 
 from face_analysis.cli.main import main
 from face_analysis.datasets.attributes import ATTRIBUTES, Attribute
-from face_analysis.datasets.lists import read_image_list
+from face_analysis.datasets.lists.image_list import read_image_list
 from face_analysis.images.decode import decode, fit
 from face_analysis.models.attributes import AttributeNetwork
 from face_analysis.models.backbone import build_backbone

@@ -11,8 +11,8 @@ from PIL import Image
 
 from face_analysis.cli.annotations import SetName
 from face_analysis.datasets.attributes import GENDERS, RACES
-from face_analysis.datasets.lists import read_image_list
-from face_analysis.datasets.public_sets import PUBLIC_SETS
+from face_analysis.datasets.lists.image_list import read_image_list
+from face_analysis.datasets.lists.public_sets import PUBLIC_SETS
 from tests.cli.conftest import Run
 
 

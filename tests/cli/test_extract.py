@@ -13,12 +13,12 @@ import torch
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from face_analysis.datasets.lists import read_image_list
+from face_analysis.datasets.lists.image_list import read_image_list
 from face_analysis.errors import FeatureSetError, MissingFileError
 from face_analysis.images.align import align_chip
 from face_analysis.images.chips import face_cutter
 from face_analysis.images.decode import decode, fit
-from face_analysis.matching.feature_set import open_feature_set
+from face_analysis.matching.features.feature_set import open_feature_set
 from face_analysis.models.iresnet import IResNet
 from face_analysis.models.weights import load_recognition
 from face_analysis.zoo.find import find

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from face_analysis.datasets.lmdb_reader import LmdbReader
+from face_analysis.datasets.lmdb.reader import LmdbReader
 from tests.cli.conftest import Run
 
 

@@ -11,7 +11,7 @@ import pytest
 import yaml
 from PIL import Image
 
-from face_analysis.datasets.pair_sets import open_pairs
+from face_analysis.datasets.pairs.sets import open_pairs
 from face_analysis.images.align import align_chip
 from face_analysis.images.decode import decode
 from face_analysis.images.detect import YuNet

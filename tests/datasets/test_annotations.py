@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from face_analysis.datasets.annotations import convert, set_rows
-from face_analysis.datasets.public_sets import PUBLIC_SETS
+from face_analysis.datasets.lists.public_sets import PUBLIC_SETS
 from face_analysis.errors import EmptyDataError, MissingFileError, UsageError
 
 Row = tuple[str, int, int, int, str]

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from face_analysis.datasets.bin_source import BinSource
-from face_analysis.datasets.bins import read_bin
-from face_analysis.datasets.pickle_sizes import check_sizes
+from face_analysis.datasets.pairs.bin_source import BinSource
+from face_analysis.datasets.pairs.bins import read_bin
+from face_analysis.datasets.pairs.pickle_sizes import check_sizes
 from face_analysis.errors import MissingFileError, PackedFileError
 
 ENCODED = [b"\xff\xd8\n'\\first", b"\x00second" * 40, b"third\xfe" * 12_000, b"\xff\xd8\n'\\first"]

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from face_analysis.datasets.drawn_pairs import draw_pairs
-from face_analysis.datasets.lists import ImageList
+from face_analysis.datasets.lists.image_list import ImageList
+from face_analysis.datasets.pairs.drawn import draw_pairs
 from face_analysis.errors import EmptyDataError, UsageError
 
 

@@ -16,14 +16,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from face_analysis.datasets.bins import read_bin
-from face_analysis.datasets.lists import read_image_list
-from face_analysis.datasets.lmdb_reader import LmdbReader
-from face_analysis.datasets.pair_sets import open_pairs
-from face_analysis.datasets.pair_writer import write_pair_set
-from face_analysis.datasets.pairs import Pairs
-from face_analysis.datasets.protocols import read_labelled, read_lfw
-from face_analysis.datasets.record_source import RecordSource
+from face_analysis.datasets.lists.image_list import read_image_list
+from face_analysis.datasets.lmdb.reader import LmdbReader
+from face_analysis.datasets.pairs.bins import read_bin
+from face_analysis.datasets.pairs.pairs import Pairs
+from face_analysis.datasets.pairs.protocols import read_labelled, read_lfw
+from face_analysis.datasets.pairs.sets import open_pairs
+from face_analysis.datasets.pairs.writer import write_pair_set
+from face_analysis.datasets.records.source import RecordSource
 from face_analysis.errors import FaceAnalysisError
 from tests.datasets.record_files import MAGIC, labelled, write_records
 

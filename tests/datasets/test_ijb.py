@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from face_analysis.datasets.ijb import is_ijb, open_ijb
+from face_analysis.datasets.pairs.ijb import is_ijb, open_ijb
 from face_analysis.errors import EmptyDataError, ListFormatError, MissingFileError
 from tests.datasets.ijb_files import TEMPLATES, write_ijb
 

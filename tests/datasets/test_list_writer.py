@@ -7,8 +7,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from face_analysis.datasets.list_writer import write_image_list
-from face_analysis.datasets.lists import ImageList, read_image_list
+from face_analysis.datasets.lists.image_list import ImageList, read_image_list
+from face_analysis.datasets.lists.writer import write_image_list
 from face_analysis.errors import WriteError
 
 text = st.text(st.characters(exclude_categories=("Cs",)), min_size=1, max_size=12)

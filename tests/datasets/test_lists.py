@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from face_analysis.datasets.lists import read_image_list
+from face_analysis.datasets.lists.image_list import read_image_list
 from face_analysis.errors import EmptyDataError, ListFormatError, MissingFileError
 
 

@@ -16,7 +16,7 @@ import torch
 from torch.utils.data import DataLoader
 
 from face_analysis.datasets.faces import FaceDataset, collate
-from face_analysis.datasets.lmdb_reader import LmdbReader
+from face_analysis.datasets.lmdb.reader import LmdbReader
 from face_analysis.datasets.pack import pack
 from face_analysis.datasets.sources import LmdbSource, open_source
 from face_analysis.errors import MissingFileError, PackedFileError
@@ -118,7 +118,7 @@ READ = """
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from face_analysis.datasets.lmdb_reader import LmdbReader
+from face_analysis.datasets.lmdb.reader import LmdbReader
 from face_analysis.errors import PackedFileError
 whole = Path(sys.argv[1]).read_bytes()
 pages = len(whole) // 4096

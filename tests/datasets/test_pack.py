@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 from PIL import Image as Pillow
 
-from face_analysis.datasets.lmdb_reader import LmdbReader
-from face_analysis.datasets.lmdb_writer import LmdbWriter
+from face_analysis.datasets.lmdb.reader import LmdbReader
+from face_analysis.datasets.lmdb.writer import LmdbWriter
 from face_analysis.datasets.pack import Encoding, PackSettings, folder_of_classes, pack
 from face_analysis.datasets.sources import open_source
 from face_analysis.errors import (
@@ -181,7 +181,7 @@ import os, resource, sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-from face_analysis.datasets.lmdb_writer import LmdbWriter
+from face_analysis.datasets.lmdb.writer import LmdbWriter
 from face_analysis.errors import WriteError
 if sys.argv[2] != "0":
     resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]),) * 2)
@@ -284,8 +284,8 @@ def test_aligned_photos_become_the_chips_of_their_middle_faces(
 KILLED = """
 import random, os, sys, threading, time
 from pathlib import Path
-import face_analysis.datasets.lmdb_unfinished as lmdb_unfinished
-import face_analysis.datasets.lmdb_writer as lmdb_writer
+import face_analysis.datasets.lmdb.unfinished as lmdb_unfinished
+import face_analysis.datasets.lmdb.writer as lmdb_writer
 from face_analysis.datasets.pack import PackSettings, pack
 from face_analysis.datasets.sources import open_source
 lmdb_writer.BATCH_RECORDS, lmdb_unfinished.FIRST_MAP_SIZE = 16, 65536

@@ -12,8 +12,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from face_analysis.datasets.attributes import GENDERS, RACES
-from face_analysis.datasets.prediction_files import WHERE_COLUMNS, PredictionColumns, write_predictions
-from face_analysis.datasets.prediction_tables import read_predictions
+from face_analysis.datasets.predictions.files import WHERE_COLUMNS, PredictionColumns, write_predictions
+from face_analysis.datasets.predictions.tables import read_predictions
 from face_analysis.errors import (
     EmptyDataError,
     ListFormatError,

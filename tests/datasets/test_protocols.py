@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from face_analysis.datasets.protocols import (
+from face_analysis.datasets.pairs.protocols import (
     ListedPair,
     number_images,
     read_cfp,

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from face_analysis.datasets.record_io import RecordFile, read_index
+from face_analysis.datasets.records.format import RecordFile, read_index
 from face_analysis.errors import EmptyDataError, MissingFileError, PackedFileError
 from tests.datasets.record_files import MAGIC, framed, part, write_records
 

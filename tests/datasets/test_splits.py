@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from face_analysis.datasets.group_files import read_groups
-from face_analysis.datasets.lists import ImageList
-from face_analysis.datasets.splits import split_list
+from face_analysis.datasets.lists.group_files import read_groups
+from face_analysis.datasets.lists.image_list import ImageList
+from face_analysis.datasets.lists.splits import split_list
 from face_analysis.errors import ListFormatError, UsageError
 
 SHARES = (0.8, 0.1, 0.1)

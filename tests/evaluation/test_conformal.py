@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy.stats import betabinom
 
-from face_analysis.datasets.label_groups import AGE_BANDS
+from face_analysis.datasets.lists.label_groups import AGE_BANDS
 from face_analysis.errors import EmptyDataError, UsageError
 from face_analysis.evaluation.conformal import (
     conformal_quantile,

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from face_analysis.datasets.attributes import GENDERS, RACES
-from face_analysis.datasets.label_groups import AGE_BANDS
+from face_analysis.datasets.lists.label_groups import AGE_BANDS
 from face_analysis.errors import EmptyDataError, UsageError
 from face_analysis.evaluation.groups import evaluate
 

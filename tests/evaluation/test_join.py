@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from face_analysis.datasets.lists import ImageList
-from face_analysis.datasets.prediction_tables import PredictionTable
+from face_analysis.datasets.lists.image_list import ImageList
+from face_analysis.datasets.predictions.tables import PredictionTable
 from face_analysis.errors import EmptyDataError, UsageError
 from face_analysis.evaluation.join import join
 

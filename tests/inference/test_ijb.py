@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from face_analysis.datasets.ijb import open_ijb
+from face_analysis.datasets.pairs.ijb import open_ijb
 from face_analysis.errors import EmptyDataError
 from face_analysis.files import FailureLog
 from face_analysis.images.align import align_chip

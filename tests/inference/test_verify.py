@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from face_analysis.datasets.pair_sets import PairSet
-from face_analysis.datasets.pairs import Pairs
+from face_analysis.datasets.pairs.pairs import Pairs
+from face_analysis.datasets.pairs.sets import PairSet
 from face_analysis.inference.embedder import WithMirror, unit_rows
 from face_analysis.inference.verify import verify_set
 

@@ -10,7 +10,7 @@ import torch
 from face_analysis.errors import EmptyDataError, FeatureSetError, UsageError
 from face_analysis.evaluation.score_histogram import edges
 from face_analysis.matching.comparison import Comparison, compare
-from face_analysis.matching.feature_set import open_feature_set
+from face_analysis.matching.features.feature_set import open_feature_set
 from face_analysis.matching.match import MatchSettings, match
 from face_analysis.matching.match_files import read_counts, write_counts
 from face_analysis.matching.result import MatchResult

@@ -7,7 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from face_analysis.matching.comparison import Comparison, compare
-from face_analysis.matching.feature_set import open_feature_set
+from face_analysis.matching.features.feature_set import open_feature_set
 from face_analysis.matching.score_files import write_scores
 from tests.matching.feature_sets import SIZE, AllPairs, all_pairs, people
 

@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 from sklearn.neighbors import NearestNeighbors
 
 from face_analysis.errors import UsageError
-from face_analysis.matching import faiss_index
 from face_analysis.matching.comparison import Comparison, compare
-from face_analysis.matching.faiss_index import FaissIndex
-from face_analysis.matching.feature_set import open_feature_set
-from face_analysis.matching.search import NO_SCORE, Candidates, recall, search
-from face_analysis.matching.search_files import outcomes_of, records_of
-from face_analysis.matching.search_sides import search_sides
+from face_analysis.matching.features.feature_set import open_feature_set
+from face_analysis.matching.search import faiss_index
+from face_analysis.matching.search.faiss_index import FaissIndex
+from face_analysis.matching.search.files import outcomes_of, records_of
+from face_analysis.matching.search.search import NO_SCORE, Candidates, recall, search
+from face_analysis.matching.search.sides import search_sides
 from tests.matching.feature_sets import SIZE, People, people, write_set
 
 TOP = 7

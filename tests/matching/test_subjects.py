@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from face_analysis.errors import FeatureSetError, UsageError
-from face_analysis.matching.feature_set import FeatureSet, open_feature_set
+from face_analysis.matching.features.feature_set import FeatureSet, open_feature_set
 from face_analysis.matching.groups import groups_of
 from face_analysis.matching.subjects import picture, subjects_of
 from tests.matching.feature_sets import write_set

@@ -7,9 +7,9 @@ import pytest
 
 from face_analysis.cli.main import main
 from face_analysis.files import write_csv
-from face_analysis.matching.feature_set import EMBEDDINGS, INDEX
-from face_analysis.reports.run_comparison import Comparison, compare
-from face_analysis.reports.training_runs import read_runs
+from face_analysis.matching.features.feature_set import EMBEDDINGS, INDEX
+from face_analysis.reports.runs.comparison import Comparison, compare
+from face_analysis.reports.runs.training_runs import read_runs
 from tests.reports.run_folders import write_run
 
 ACCURACIES = {

@@ -7,7 +7,7 @@ import pytest
 
 from face_analysis.datasets.attributes import CLASS_NAMES
 from face_analysis.evaluation.groups import evaluate
-from face_analysis.reports.attribute_tables import attribute_markdown
+from face_analysis.reports.attributes.tables import attribute_markdown
 
 FIGURE = re.compile(r"(-?[\d.]+) \[(-?[\d.]+), (-?[\d.]+)\] \(n = (\d+)\)\Z")
 

@@ -12,9 +12,10 @@ from PIL import Image
 from face_analysis.audit.images import AuditedImages
 from face_analysis.audit.report import AuditReport, audit
 from face_analysis.audit.scan import Look, scan
-from face_analysis.datasets.lists import ImageList
+from face_analysis.datasets.lists.image_list import ImageList
 from face_analysis.datasets.sources import FolderSource
-from face_analysis.reports import audit_page, page
+from face_analysis.reports import page
+from face_analysis.reports.audit import page as audit_page
 
 EVIL = "<script>alert(1)<"  # a file of this name can exist: it has no slash
 

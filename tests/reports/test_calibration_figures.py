@@ -9,7 +9,7 @@ from scipy.stats import binomtest
 
 from face_analysis.evaluation.calibration import reliability
 from face_analysis.evaluation.conformal import measure_intervals, measure_intervals_by_age
-from face_analysis.reports.calibration_figures import (
+from face_analysis.reports.attributes.calibration_figures import (
     FEW,
     coverage_figure,
     reliability_figure,
@@ -118,5 +118,6 @@ def test_no_two_texts_of_a_figure_overlap(found, intervals):
 
 
 def test_importing_the_figures_does_not_import_matplotlib():
-    code = "import sys, face_analysis.reports.calibration_figures; sys.exit('matplotlib' in sys.modules)"
+    module = "face_analysis.reports.attributes.calibration_figures"
+    code = f"import sys, {module}; sys.exit('matplotlib' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -10,8 +10,8 @@ import pytest
 
 from face_analysis.errors import WriteError
 from face_analysis.evaluation.groups import evaluate
-from face_analysis.reports import files
-from face_analysis.reports.attribute_figures import (
+from face_analysis.reports.attributes import files
+from face_analysis.reports.attributes.figures import (
     FIGURE_NAMES,
     age_figure,
     confusion_figure,
@@ -19,7 +19,7 @@ from face_analysis.reports.attribute_figures import (
     group_figure,
     write_figures,
 )
-from face_analysis.reports.attribute_tables import attribute_markdown
+from face_analysis.reports.attributes.tables import attribute_markdown
 
 
 @pytest.fixture(scope="module")
@@ -160,5 +160,5 @@ def test_no_two_texts_of_a_figure_overlap(measured, name):
 
 
 def test_importing_the_reports_does_not_import_matplotlib():
-    code = "import sys, face_analysis.reports.files; sys.exit('matplotlib' in sys.modules)"
+    code = "import sys, face_analysis.reports.attributes.files; sys.exit('matplotlib' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

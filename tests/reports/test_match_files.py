@@ -14,9 +14,9 @@ from face_analysis.cli.main import main
 from face_analysis.errors import UsageError
 from face_analysis.files import write_csv
 from face_analysis.matching.match_files import read_counts
-from face_analysis.reports import match_files
-from face_analysis.reports.match_files import write_match_report
-from face_analysis.reports.match_report import MatchReport, match_report
+from face_analysis.reports.matches import files as match_files
+from face_analysis.reports.matches.files import write_match_report
+from face_analysis.reports.matches.report import MatchReport, match_report
 
 
 @dataclass

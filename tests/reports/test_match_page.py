@@ -13,9 +13,9 @@ from face_analysis.cli.main import main
 from face_analysis.datasets.attributes import Attribute
 from face_analysis.errors import MissingFileError, PackedFileError
 from face_analysis.evaluation.groups import evaluate
-from face_analysis.reports.attribute_section import read_attributes
-from face_analysis.reports.files import write_report
-from face_analysis.reports.hard_pairs import MOST_PAIRS, hard_pairs
+from face_analysis.reports.attributes.files import write_report
+from face_analysis.reports.attributes.section import read_attributes
+from face_analysis.reports.matches.hard_pairs import MOST_PAIRS, hard_pairs
 from face_analysis.reports.measure_text import PERCEIVED
 from tests.reports.browser import assert_shown_whole, needs_chromium
 from tests.reports.test_audit_page import Parsed

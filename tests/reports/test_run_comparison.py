@@ -2,10 +2,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from face_analysis.reports.run_comparison import Comparison, compare
-from face_analysis.reports.run_figures import curve_figure
-from face_analysis.reports.run_tables import group_table, measure_table, settings_table, summary, values_table
-from face_analysis.reports.training_runs import read_runs
+from face_analysis.reports.runs.comparison import Comparison, compare
+from face_analysis.reports.runs.figures import curve_figure
+from face_analysis.reports.runs.tables import (
+    group_table,
+    measure_table,
+    settings_table,
+    summary,
+    values_table,
+)
+from face_analysis.reports.runs.training_runs import read_runs
 from tests.reports.run_folders import write_folder, write_run
 
 

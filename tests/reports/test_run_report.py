@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from face_analysis.cli.main import main
-from face_analysis.reports.run_comparison import Comparison
-from face_analysis.reports.run_figures import curve_figure
+from face_analysis.reports.runs.comparison import Comparison
+from face_analysis.reports.runs.figures import curve_figure
 from tests.reports.browser import assert_shown_whole, needs_chromium
 from tests.reports.test_audit_page import Parsed
 

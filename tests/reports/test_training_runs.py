@@ -7,7 +7,7 @@ import pytest
 
 from face_analysis.cli.main import main
 from face_analysis.errors import FaceAnalysisError, ListFormatError, MissingFileError, PackedFileError
-from face_analysis.reports.training_runs import read_runs
+from face_analysis.reports.runs.training_runs import read_runs
 from tests.reports.run_folders import write_run
 
 

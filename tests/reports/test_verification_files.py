@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from face_analysis.evaluation.verification import VerificationReport, verify_pairs
-from face_analysis.reports.verification_files import (
+from face_analysis.reports.verification.files import (
     LONGEST_CURVE,
     thinned,
     verification_tables,

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from face_analysis.datasets.pair_writer import write_pair_set
-from face_analysis.datasets.pairs import Pairs
+from face_analysis.datasets.pairs.pairs import Pairs
+from face_analysis.datasets.pairs.writer import write_pair_set
 from face_analysis.images.decode import decode
 from face_analysis.training.options import TrainOptions
 

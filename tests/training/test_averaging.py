@@ -6,14 +6,16 @@ import os
 import signal
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 from face_analysis.errors import InterruptedRunError
-from face_analysis.training import attributes, callbacks
+from face_analysis.training import callbacks
 from face_analysis.training.options import TrainOptions
 from face_analysis.training.run import train
+from face_analysis.training.tasks import attributes
 
 MakeOptions = Callable[..., TrainOptions]
 Weights = dict[str, torch.Tensor]
@@ -71,9 +73,8 @@ class SignalAtStep(callbacks.Progress):
 
     step = 0
 
-    def on_train_batch_start(
-        self, trainer: object, pl_module: attributes.AttributeTask, *rest: object
-    ) -> None:
+    def on_train_batch_start(self, trainer: Any, pl_module: Any, *rest: Any) -> None:
+        super().on_train_batch_start(trainer, pl_module, *rest)
         if pl_module.global_step == self.step:
             os.kill(os.getpid(), signal.SIGTERM)
 

@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from face_analysis.errors import WriteError
-from face_analysis.training import background
-from face_analysis.training.background import BackgroundIO
+from face_analysis.training.saving import background
+from face_analysis.training.saving.background import BackgroundIO
 
 
 def test_a_checkpoint_holds_what_was_saved_though_the_weights_move_on_meanwhile(

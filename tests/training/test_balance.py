@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from face_analysis.errors import UsageError
-from face_analysis.training.attributes import AttributeTask
 from face_analysis.training.options import TrainOptions
 from face_analysis.training.run import train
+from face_analysis.training.tasks.attributes import AttributeTask
 
 MakeOptions = Callable[..., TrainOptions]
 

@@ -11,9 +11,9 @@ from scipy.stats import kstest
 
 from face_analysis.datasets.faces import FaceBatch
 from face_analysis.models.attributes import AttributeNetwork
-from face_analysis.training.attributes import AttributeTask
-from face_analysis.training.draws import Draws, splitmix64
+from face_analysis.training.augmentation.draws import Draws, splitmix64
 from face_analysis.training.options import TrainOptions
+from face_analysis.training.tasks.attributes import AttributeTask
 
 WORD = 2**64
 

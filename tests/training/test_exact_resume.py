@@ -13,9 +13,10 @@ from typing import Any, BinaryIO
 import pytest
 import torch
 
-from face_analysis.training import background, callbacks
+from face_analysis.training import callbacks
 from face_analysis.training.options import TrainOptions
 from face_analysis.training.run import train
+from face_analysis.training.saving import background
 from tests.training.runs import content, same, saved
 
 pytestmark = pytest.mark.skipif(torch.cuda.is_available(), reason="to the last bit on the CPU")

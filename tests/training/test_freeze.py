@@ -8,10 +8,10 @@ from torch import nn
 
 from face_analysis.errors import UsageError
 from face_analysis.models.attributes import AttributeNetwork
-from face_analysis.training.attributes import AttributeTask
 from face_analysis.training.freeze import frozen_parts
 from face_analysis.training.options import TrainOptions
 from face_analysis.training.run import train
+from face_analysis.training.tasks.attributes import AttributeTask
 from face_analysis.zoo.card import BackboneConfig
 
 MakeOptions = Callable[..., TrainOptions]

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from face_analysis.training.metrics_log import MetricsLog
+from face_analysis.training.saving.metrics_log import MetricsLog
 
 
 def test_rows_of_steps_to_be_taken_again_and_a_row_cut_short_are_dropped(tmp_path: Path) -> None:

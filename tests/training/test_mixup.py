@@ -10,11 +10,11 @@ from scipy.stats import beta, kstest
 
 from face_analysis.errors import UsageError
 from face_analysis.losses.processes import rank
-from face_analysis.training import attributes
-from face_analysis.training.draws import Draws
-from face_analysis.training.mixup import mixed, mixing_share
+from face_analysis.training.augmentation.draws import Draws
+from face_analysis.training.augmentation.mixup import mixed, mixing_share
 from face_analysis.training.options import TrainOptions
 from face_analysis.training.run import train
+from face_analysis.training.tasks import attributes
 from tests.training.processes import together
 from tests.training.runs import losses
 

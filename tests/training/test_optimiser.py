@@ -11,10 +11,10 @@ import torch
 
 from face_analysis.errors import ModelMismatchError, UsageError
 from face_analysis.models.attributes import AttributeNetwork
-from face_analysis.training.attributes import AttributeTask
 from face_analysis.training.optimiser import backbone_groups, optimiser_and_schedule
 from face_analysis.training.options import TrainOptions
 from face_analysis.training.run import train
+from face_analysis.training.tasks.attributes import AttributeTask
 from face_analysis.zoo.card import BackboneConfig
 from tests.training.runs import losses, same, saved
 

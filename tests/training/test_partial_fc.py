@@ -9,7 +9,7 @@ from torch import Tensor
 from face_analysis.losses.cosines import cosines
 from face_analysis.losses.margin import best_subcentres
 from face_analysis.losses.processes import rank
-from face_analysis.training.partial_fc import ClassCentres, memory_text, share_of
+from face_analysis.training.tasks.partial_fc import ClassCentres, memory_text, share_of
 from tests.training.processes import together
 
 CLASSES, SIZE = 23, 8

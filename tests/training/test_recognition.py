@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import torch
 
-from face_analysis.datasets.lists import read_image_list
+from face_analysis.datasets.lists.image_list import read_image_list
 from face_analysis.datasets.pack import pack
-from face_analysis.datasets.pair_sets import open_pairs
+from face_analysis.datasets.pairs.sets import open_pairs
 from face_analysis.datasets.sources import FolderSource
 from face_analysis.errors import EmptyDataError, MissingFileError, ModelMismatchError, UsageError
 from face_analysis.inference.embedder import TorchEmbedder, WithMirror
@@ -19,10 +19,10 @@ from face_analysis.inference.verify import verify_set
 from face_analysis.models.layers import Backbone
 from face_analysis.models.weights import load_recognition
 from face_analysis.training.finish import finish_recognition
-from face_analysis.training.margin_head import MARGINS
 from face_analysis.training.options import TrainOptions
-from face_analysis.training.recognition import RecognitionTask
 from face_analysis.training.run import train
+from face_analysis.training.tasks.margin_head import MARGINS
+from face_analysis.training.tasks.recognition import RecognitionTask
 from tests.datasets.record_files import labelled, write_records
 from tests.training.runs import column, losses, rows, same, saved_weights
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 import yaml
 
-from face_analysis.datasets.lists import read_image_list
+from face_analysis.datasets.lists.image_list import read_image_list
 from face_analysis.datasets.pack import pack
 from face_analysis.datasets.sources import FolderSource
 from face_analysis.errors import (
@@ -17,10 +17,10 @@ from face_analysis.errors import (
     UsageError,
 )
 from face_analysis.models.weights import load_attributes, load_model
-from face_analysis.training import attributes
 from face_analysis.training.finish import finish_attributes
 from face_analysis.training.options import TrainOptions
 from face_analysis.training.run import train
+from face_analysis.training.tasks import attributes
 from tests.training.runs import column, content, rows, saved_weights
 
 MakeOptions = Callable[..., TrainOptions]

@@ -68,8 +68,8 @@ def normalize(arguments: Sequence[str]) -> int:
     """Write the image list of a public set, and beside it what did not fit."""
     options = parse("annotations normalize", NormalizeOptions, arguments)
     from face_analysis.datasets.annotations import convert, set_rows
-    from face_analysis.datasets.list_writer import write_image_list
-    from face_analysis.datasets.public_sets import PUBLIC_SETS
+    from face_analysis.datasets.lists.public_sets import PUBLIC_SETS
+    from face_analysis.datasets.lists.writer import write_image_list
 
     public = PUBLIC_SETS[options.dataset]
     found = convert(public, set_rows(public, options.source, options.image_list), options.source)
@@ -96,10 +96,10 @@ def split(arguments: Sequence[str]) -> int:
         raise UsageError(f"--names {' '.join(options.names)}: give names without folders")
     if options.seed < 0:
         raise UsageError(f"--seed {options.seed}: must be at least 0")
-    from face_analysis.datasets.group_files import read_groups
-    from face_analysis.datasets.list_writer import write_image_list
-    from face_analysis.datasets.lists import read_image_list
-    from face_analysis.datasets.splits import split_list
+    from face_analysis.datasets.lists.group_files import read_groups
+    from face_analysis.datasets.lists.image_list import read_image_list
+    from face_analysis.datasets.lists.splits import split_list
+    from face_analysis.datasets.lists.writer import write_image_list
 
     groups = read_groups(options.groups) if options.groups is not None else None
     listed = read_image_list(options.list)
@@ -117,8 +117,8 @@ def count(arguments: Sequence[str]) -> int:
     options = parse("annotations count", CountOptions, arguments)
     if not options.lists:
         raise UsageError("name one or more image lists")
-    from face_analysis.datasets.label_groups import count_groups
-    from face_analysis.datasets.lists import read_image_list
+    from face_analysis.datasets.lists.image_list import read_image_list
+    from face_analysis.datasets.lists.label_groups import count_groups
     from face_analysis.reports.figure_style import figure_style
     from face_analysis.reports.label_counts import counts_csv, counts_figure, counts_markdown
 

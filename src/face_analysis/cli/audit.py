@@ -51,8 +51,8 @@ def main(arguments: Sequence[str]) -> int:
 
     from face_analysis.audit.report import audit
     from face_analysis.audit.scan import scan
-    from face_analysis.reports.audit_files import write_tables
-    from face_analysis.reports.audit_page import audit_page
+    from face_analysis.reports.audit.files import write_tables
+    from face_analysis.reports.audit.page import audit_page
 
     images = _images(options)
     write_text(options.dest / "config.yaml", to_yaml(options))
@@ -70,7 +70,7 @@ def main(arguments: Sequence[str]) -> int:
 
 def _images(options: AuditOptions) -> AuditedImages:
     from face_analysis.audit.images import AuditedImages
-    from face_analysis.datasets.lmdb_environment import is_lmdb
+    from face_analysis.datasets.lmdb.environment import is_lmdb
     from face_analysis.datasets.sources import FolderSource, open_source
 
     names = [path.stem for path in options.lists]
@@ -116,7 +116,7 @@ def _table(report: AuditReport) -> str:
 
 def _fix(report: AuditReport, options: AuditOptions) -> None:
     from face_analysis.audit.labels import clean
-    from face_analysis.reports.audit_files import write_cleaned
+    from face_analysis.reports.audit.files import write_cleaned
 
     assert options.fix is not None
     about = (report.groups, report.labels, report.subjects, report.images.part)

@@ -51,12 +51,12 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _evaluate(predictions: Path, labels: Path, options: EvaluateOptions) -> int:
-    from face_analysis.datasets.lists import read_image_list
-    from face_analysis.datasets.prediction_tables import read_predictions
+    from face_analysis.datasets.lists.image_list import read_image_list
+    from face_analysis.datasets.predictions.tables import read_predictions
     from face_analysis.evaluation.groups import evaluate
     from face_analysis.evaluation.join import join
-    from face_analysis.reports.attribute_tables import overall_table
-    from face_analysis.reports.files import write_report
+    from face_analysis.reports.attributes.files import write_report
+    from face_analysis.reports.attributes.tables import overall_table
 
     joined = join(read_image_list(labels), read_predictions(predictions))
     report = evaluate(joined.labels, joined.predictions, age_count=joined.age_count, missing=joined.missing)
@@ -71,12 +71,12 @@ def _evaluate(predictions: Path, labels: Path, options: EvaluateOptions) -> int:
 
 
 def _verify(options: EvaluateOptions) -> int:
-    from face_analysis.datasets.ijb import IjbSet, is_ijb, open_ijb
-    from face_analysis.datasets.pair_sets import PairSet, open_pairs
+    from face_analysis.datasets.pairs.ijb import IjbSet, is_ijb, open_ijb
+    from face_analysis.datasets.pairs.sets import PairSet, open_pairs
     from face_analysis.inference.ijb import verify_ijb
     from face_analysis.inference.verify import verify_set
     from face_analysis.matching.thresholds import read_threshold
-    from face_analysis.reports.verification_files import verification_tables, write_verification
+    from face_analysis.reports.verification.files import verification_tables, write_verification
 
     paths = [Path(options.source or "", name) for name in options.verification]
     sets = [open_ijb(path) if is_ijb(path) else open_pairs(path) for path in paths]

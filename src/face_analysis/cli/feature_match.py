@@ -36,7 +36,7 @@ def main(arguments: Sequence[str]) -> int:
     from tqdm import tqdm
 
     from face_analysis.matching.comparison import compare
-    from face_analysis.matching.original_features import gather_features
+    from face_analysis.matching.features.original import gather_features
     from face_analysis.matching.score_files import write_scores
     from face_analysis.matching.subjects import PATH_RULES
 

@@ -78,7 +78,7 @@ def main(arguments: Sequence[str]) -> int:
 
 def _comparison(options: MatchOptions) -> Comparison:
     from face_analysis.matching.comparison import compare
-    from face_analysis.matching.feature_set import LABEL, SUBJECT, open_feature_set
+    from face_analysis.matching.features.feature_set import LABEL, SUBJECT, open_feature_set
 
     columns = {SUBJECT, LABEL, options.subject or SUBJECT, *options.group}
     probes = open_feature_set(options.probes, columns)
@@ -112,7 +112,7 @@ def _facts(options: MatchOptions, comparison: Comparison) -> dict[str, Any]:
 
 def side_facts(side: Side) -> dict[str, Any]:
     """Where a feature set is, its rows, and the SHA-256 of its files."""
-    from face_analysis.matching.feature_set import EMBEDDINGS, INDEX
+    from face_analysis.matching.features.feature_set import EMBEDDINGS, INDEX
     from face_analysis.zoo.catalogue import file_sha256
 
     folder = side.features.folder

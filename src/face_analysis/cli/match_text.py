@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from face_analysis.datasets.label_groups import UNKNOWN_GROUP
+from face_analysis.datasets.lists.label_groups import UNKNOWN_GROUP
 from face_analysis.evaluation.error_rates import equal_error_rate
 from face_analysis.evaluation.histogram_rates import curve_of, d_prime_of
 from face_analysis.evaluation.identity_intervals import fmr_estimate, fnmr_estimate

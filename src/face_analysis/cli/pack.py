@@ -68,7 +68,7 @@ def main(arguments: Sequence[str]) -> int:
 def verify(arguments: Sequence[str]) -> int:
     """Read all of a packed file and compare it with its checksum. Raises PackedFileError."""
     path = parse("pack verify", VerifyOptions, arguments).file
-    from face_analysis.datasets.lmdb_reader import LmdbReader
+    from face_analysis.datasets.lmdb.reader import LmdbReader
 
     reader = LmdbReader(path)
     reader.verify()

@@ -15,7 +15,7 @@ from face_analysis.files import FailureLog, write_text
 from face_analysis.options import Opt, to_yaml
 
 if TYPE_CHECKING:
-    from face_analysis.datasets.pairs import Pairs
+    from face_analysis.datasets.pairs.pairs import Pairs
     from face_analysis.datasets.sources import ImageSource
     from face_analysis.images.chips import FaceCutter
 
@@ -63,9 +63,9 @@ def build(arguments: Sequence[str]) -> int:
 
 
 def _build_photos(options: BuildOptions) -> int:
-    from face_analysis.datasets.drawn_pairs import draw_pairs
-    from face_analysis.datasets.lists import ImageList, read_image_list
-    from face_analysis.datasets.protocols import number_images, read_protocol
+    from face_analysis.datasets.lists.image_list import ImageList, read_image_list
+    from face_analysis.datasets.pairs.drawn import draw_pairs
+    from face_analysis.datasets.pairs.protocols import number_images, read_protocol
     from face_analysis.datasets.sources import FolderSource
     from face_analysis.images.chips import face_cutter
 
@@ -84,7 +84,7 @@ def _build_photos(options: BuildOptions) -> int:
 
 
 def _build_bins(options: BuildOptions) -> int:
-    from face_analysis.datasets.bin_source import BinSource
+    from face_analysis.datasets.pairs.bin_source import BinSource
     from face_analysis.images.chips import FaceCutter
 
     if not options.source.exists():

@@ -102,7 +102,7 @@ def _write(
 ) -> int:
     from tqdm import tqdm
 
-    from face_analysis.datasets.prediction_files import SUFFIXES
+    from face_analysis.datasets.predictions.files import SUFFIXES
     from face_analysis.files import FailureLog
     from face_analysis.inference.predict import PredictionRun, predict_source
 

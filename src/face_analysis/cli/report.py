@@ -14,7 +14,7 @@ from face_analysis.files import write_text
 from face_analysis.options import Opt, to_yaml
 
 if TYPE_CHECKING:
-    from face_analysis.reports.match_page import Beside
+    from face_analysis.reports.matches.page import Beside
 
 ABOUT, PAGE = "match.json", "report.html"
 
@@ -63,9 +63,9 @@ def _report_match(folder: Path, options: ReportOptions) -> None:
     if options.source is not None and not options.faces:
         raise UsageError("--source is where --faces finds its pictures: give both")
     from face_analysis.matching.match_files import read_counts
-    from face_analysis.reports.match_files import write_match_report
-    from face_analysis.reports.match_page import match_page
-    from face_analysis.reports.match_report import match_report
+    from face_analysis.reports.matches.files import write_match_report
+    from face_analysis.reports.matches.page import match_page
+    from face_analysis.reports.matches.report import match_report
 
     about = _about(folder / ABOUT)
     fmr = about["threshold"]["asked"] if options.fmr is None else options.fmr
@@ -78,10 +78,10 @@ def _report_match(folder: Path, options: ReportOptions) -> None:
 def _report_runs(options: ReportOptions) -> None:
     if options != ReportOptions(options.folders, options.dest, note=options.note):
         raise UsageError("of training runs only --dest and --note can be told; the others are for a match")
-    from face_analysis.reports.run_comparison import compare
-    from face_analysis.reports.run_files import write_run_report
-    from face_analysis.reports.run_page import run_page
-    from face_analysis.reports.training_runs import read_runs
+    from face_analysis.reports.runs.comparison import compare
+    from face_analysis.reports.runs.files import write_run_report
+    from face_analysis.reports.runs.page import run_page
+    from face_analysis.reports.runs.training_runs import read_runs
 
     comparison = compare(read_runs(options.folders))
     pictures = write_run_report(comparison, options.dest)
@@ -100,9 +100,9 @@ def _about(path: Path) -> dict[str, Any]:
 
 def _beside(folder: Path, options: ReportOptions, about: dict[str, Any]) -> Beside:
     from face_analysis.matching.match_files import COUNTS
-    from face_analysis.reports.attribute_section import read_attributes
-    from face_analysis.reports.hard_pairs import hard_pairs
-    from face_analysis.reports.match_page import Beside
+    from face_analysis.reports.attributes.section import read_attributes
+    from face_analysis.reports.matches.hard_pairs import hard_pairs
+    from face_analysis.reports.matches.page import Beside
     from face_analysis.reports.page import Table
     from face_analysis.zoo.catalogue import file_sha256
 

@@ -19,8 +19,8 @@ from face_analysis.options import Opt, to_yaml
 if TYPE_CHECKING:
     from face_analysis.journal import Journal
     from face_analysis.matching.comparison import Comparison
-    from face_analysis.matching.faiss_index import FaissIndex
-    from face_analysis.matching.search_sides import SearchSides
+    from face_analysis.matching.search.faiss_index import FaissIndex
+    from face_analysis.matching.search.sides import SearchSides
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ def main(arguments: Sequence[str]) -> int:
     threshold = _threshold(options)
     from face_analysis.cli.search_end import finish
     from face_analysis.journal import Journal
-    from face_analysis.matching.search_files import outcomes_of, write_candidates
+    from face_analysis.matching.search.files import outcomes_of, write_candidates
 
     sides = _sides(options)
     comparison, index = sides.comparison, _index(options, sides.comparison)
@@ -84,8 +84,8 @@ def _threshold(options: SearchOptions) -> float | None:
 
 
 def _sides(options: SearchOptions) -> SearchSides:
-    from face_analysis.matching.feature_set import LABEL, SUBJECT, open_feature_set
-    from face_analysis.matching.search_sides import search_sides
+    from face_analysis.matching.features.feature_set import LABEL, SUBJECT, open_feature_set
+    from face_analysis.matching.search.sides import search_sides
 
     columns = {SUBJECT, LABEL, options.subject or SUBJECT}
     probes, gallery = (open_feature_set(folder, columns) for folder in (options.probes, options.gallery))
@@ -98,7 +98,7 @@ def _sides(options: SearchOptions) -> SearchSides:
 def _index(options: SearchOptions, comparison: Comparison) -> FaissIndex | None:
     if options.index == "exact":
         return None
-    from face_analysis.matching.faiss_index import FaissIndex
+    from face_analysis.matching.search.faiss_index import FaissIndex
 
     return FaissIndex(comparison, options.lists, options.nprobe, options.memory * GIGABYTE)
 
@@ -122,8 +122,8 @@ def _search(
     import numpy as np
     from tqdm import tqdm
 
-    from face_analysis.matching.search import search
-    from face_analysis.matching.search_files import records_of
+    from face_analysis.matching.search.files import records_of
+    from face_analysis.matching.search.search import search
 
     probes = np.arange(journal.done, len(comparison.probes))
     if index is None:

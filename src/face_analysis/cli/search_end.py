@@ -8,8 +8,11 @@ from typing import Any
 
 from face_analysis.evaluation.identification import Outcomes, identification_report
 from face_analysis.files import write_text
-from face_analysis.matching.search_sides import SearchSides
-from face_analysis.reports.identification_files import identification_tables, write_identification
+from face_analysis.matching.search.sides import SearchSides
+from face_analysis.reports.verification.identification_files import (
+    identification_tables,
+    write_identification,
+)
 
 
 def finish(folder: Path, sides: SearchSides, outcomes: Outcomes, about: dict[str, Any]) -> None:

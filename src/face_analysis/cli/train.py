@@ -36,9 +36,9 @@ def main(arguments: Sequence[str]) -> int:
 
 def _finish(run: TrainedRun) -> str:
     """The table of the best network's measures, after writing its report and weights."""
-    from face_analysis.reports.attribute_tables import overall_table
-    from face_analysis.reports.files import write_report
-    from face_analysis.reports.verification_files import verification_tables, write_verification
+    from face_analysis.reports.attributes.files import write_report
+    from face_analysis.reports.attributes.tables import overall_table
+    from face_analysis.reports.verification.files import verification_tables, write_verification
     from face_analysis.training.finish import finish_attributes, finish_recognition
 
     folder = run.folder.path / "validation"

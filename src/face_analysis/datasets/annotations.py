@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from face_analysis.datasets.attributes import ATTRIBUTES, MAX_AGE, UNKNOWN
-from face_analysis.datasets.lists import ImageList, read_image_list, read_lines
-from face_analysis.datasets.public_sets import Annotation, PublicSet
+from face_analysis.datasets.lists.image_list import ImageList, read_image_list, read_lines
+from face_analysis.datasets.lists.public_sets import Annotation, PublicSet
 from face_analysis.datasets.sources import list_folder
 from face_analysis.errors import AnnotationError, MissingFileError, UsageError
 from face_analysis.types import ImageFailure

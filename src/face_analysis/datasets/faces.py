@@ -12,8 +12,8 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from face_analysis.datasets.attributes import LABEL_COUNT, UNKNOWN, Attribute, Column, known
-from face_analysis.datasets.lists import codes_of
-from face_analysis.datasets.lmdb_format import UNNAMED
+from face_analysis.datasets.lists.image_list import codes_of
+from face_analysis.datasets.lmdb.format import UNNAMED
 from face_analysis.datasets.sources import ImageSource
 from face_analysis.errors import EmptyDataError, UnreadableImageError
 from face_analysis.images.chips import FaceCutter

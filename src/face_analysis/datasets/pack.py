@@ -15,15 +15,16 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from face_analysis.datasets.attributes import ATTRIBUTES, Attribute, known
-from face_analysis.datasets.lists import ImageList
-from face_analysis.datasets.lmdb_format import RECOGNITION, column_of
-from face_analysis.datasets.lmdb_writer import LmdbWriter
+from face_analysis.datasets.lists.image_list import ImageList
+from face_analysis.datasets.lmdb.format import column_of
+from face_analysis.datasets.lmdb.writer import LmdbWriter
 from face_analysis.datasets.sources import FolderSource, ImageSource, list_folder, names_sha256
 from face_analysis.errors import EmptyDataError, MissingFileError, UnreadableImageError, UsageError
 from face_analysis.images.chips import NO_FACE, FaceCutter
 from face_analysis.images.decode import check, decode
 from face_analysis.parallel import in_order_by_processes
 from face_analysis.types import ImageFailure
+from face_analysis.zoo.card import RECOGNITION
 
 CHUNK = 32
 """Images a thread takes at once: handing over each alone would cost as much as reading it."""

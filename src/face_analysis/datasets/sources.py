@@ -11,10 +11,10 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from face_analysis.datasets.lists import ImageList, read_image_list
-from face_analysis.datasets.lmdb_format import column_of
-from face_analysis.datasets.lmdb_reader import LmdbReader
-from face_analysis.datasets.record_source import RecordSource
+from face_analysis.datasets.lists.image_list import ImageList, read_image_list
+from face_analysis.datasets.lmdb.format import column_of
+from face_analysis.datasets.lmdb.reader import LmdbReader
+from face_analysis.datasets.records.source import RecordSource
 from face_analysis.errors import EmptyDataError, MissingFileError, UnreadableImageError, UsageError
 
 IMAGE_SUFFIXES = frozenset(

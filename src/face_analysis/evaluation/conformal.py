@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from face_analysis.datasets.attributes import known
-from face_analysis.datasets.label_groups import AGE_BANDS, group_index
+from face_analysis.datasets.lists.label_groups import AGE_BANDS, group_index
 from face_analysis.errors import EmptyDataError, UsageError
 from face_analysis.evaluation.attributes import Measures
 from face_analysis.evaluation.intervals import SEED, mean_estimate

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from face_analysis.datasets.attributes import ATTRIBUTES, CLASS_NAMES, Attribute, known
-from face_analysis.datasets.label_groups import GROUP_NAMES, UNKNOWN_GROUP, group_index
+from face_analysis.datasets.lists.label_groups import GROUP_NAMES, UNKNOWN_GROUP, group_index
 from face_analysis.errors import EmptyDataError, UsageError
 from face_analysis.evaluation.attributes import (
     AttributeMetrics,

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from face_analysis.datasets.attributes import ATTRIBUTES, Attribute
-from face_analysis.datasets.lists import ImageList
-from face_analysis.datasets.prediction_tables import PredictionTable
+from face_analysis.datasets.lists.image_list import ImageList
+from face_analysis.datasets.predictions.tables import PredictionTable
 from face_analysis.errors import EmptyDataError, UsageError
 
 NAMED = 5

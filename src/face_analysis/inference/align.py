@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 
 import cv2
 
-from face_analysis.datasets.lists import CSV_LABELS
+from face_analysis.datasets.lists.image_list import CSV_LABELS
 from face_analysis.datasets.sources import ImageSource, names_sha256
 from face_analysis.files import FailureLog, whole_file, write_csv
 from face_analysis.images.chips import Chip, FaceCutter

@@ -16,8 +16,8 @@ from face_analysis.images.chips import Chip, FaceCutter
 from face_analysis.inference.embedder import Embedder, Embeddings
 from face_analysis.inference.pipeline import BLOCK, Cut, batches, inputs
 from face_analysis.journal import Journal
-from face_analysis.matching.feature_set import BOX, INDEX, LABEL, PATH, SCORE, SUBJECT
-from face_analysis.matching.feature_writer import EmbeddingFile, write_index
+from face_analysis.matching.features.feature_set import BOX, INDEX, LABEL, PATH, SCORE, SUBJECT
+from face_analysis.matching.features.writer import EmbeddingFile, write_index
 
 Layout = Literal["set", "original"]
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from face_analysis.datasets.ijb import IjbSet
+from face_analysis.datasets.pairs.ijb import IjbSet
 from face_analysis.errors import UnreadableImageError
 from face_analysis.evaluation.templates import TemplatePool
 from face_analysis.evaluation.verification import VerificationReport, verify_pairs

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from face_analysis.datasets.pair_sets import PairSet, open_pairs
-from face_analysis.datasets.pair_writer import write_pair_set
-from face_analysis.datasets.pairs import Pairs
+from face_analysis.datasets.pairs.pairs import Pairs
+from face_analysis.datasets.pairs.sets import PairSet, open_pairs
+from face_analysis.datasets.pairs.writer import write_pair_set
 from face_analysis.datasets.sources import ImageSource
 from face_analysis.files import FailureLog
 from face_analysis.images.chips import FaceCutter

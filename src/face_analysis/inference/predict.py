@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from face_analysis.datasets.prediction_files import Layout, PredictionColumns, write_predictions
+from face_analysis.datasets.predictions.files import Layout, PredictionColumns, write_predictions
 from face_analysis.datasets.sources import ImageSource, names_sha256
 from face_analysis.files import FailureLog
 from face_analysis.images.chips import NO_FACE, FaceCutter

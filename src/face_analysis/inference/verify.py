@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from face_analysis.datasets.pair_sets import PairSet
+from face_analysis.datasets.pairs.sets import PairSet
 from face_analysis.evaluation.verification import VerificationReport, verify_pairs
 from face_analysis.inference.embedder import Embedder, Embeddings
 

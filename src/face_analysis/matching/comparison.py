@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from face_analysis.errors import UsageError
-from face_analysis.matching.feature_set import FeatureSet, check_rows
+from face_analysis.matching.features.feature_set import FeatureSet, check_rows
 from face_analysis.matching.groups import groups_of
 from face_analysis.matching.subjects import picture, subjects_of
 

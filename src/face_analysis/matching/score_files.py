@@ -11,11 +11,11 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from face_analysis.datasets.npy_header import npy_header
+from face_analysis.datasets.pairs.npy_header import npy_header
 from face_analysis.errors import UsageError
 from face_analysis.files import whole_file
 from face_analysis.matching.comparison import Comparison, Side
-from face_analysis.matching.feature_set import ROWS_AT_ONCE
+from face_analysis.matching.features.feature_set import ROWS_AT_ONCE
 from face_analysis.matching.subjects import picture
 
 ScoreLayout = Literal["npy", "parquet"]

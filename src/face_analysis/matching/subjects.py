@@ -7,7 +7,7 @@ from collections.abc import Callable
 from posixpath import basename, dirname, splitext
 
 from face_analysis.errors import UsageError
-from face_analysis.matching.feature_set import LABEL, SUBJECT, FeatureSet
+from face_analysis.matching.features.feature_set import LABEL, SUBJECT, FeatureSet
 
 
 def picture(path: str) -> str:

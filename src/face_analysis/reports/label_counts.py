@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from face_analysis.datasets.attributes import ATTRIBUTES
-from face_analysis.datasets.label_groups import GROUP_NAMES, UNKNOWN_GROUP
+from face_analysis.datasets.lists.label_groups import GROUP_NAMES, UNKNOWN_GROUP
 from face_analysis.reports.markdown import section
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from face_analysis.files import FailureLog
 from face_analysis.losses.processes import rank, reduced, world
-from face_analysis.training.run_folder import SCORE
+from face_analysis.training.saving.run_folder import SCORE
 from face_analysis.types import ImageFailure
 
 

@@ -14,9 +14,9 @@ from torch.utils.data import DataLoader, Dataset
 
 from face_analysis.datasets.attributes import Attribute
 from face_analysis.datasets.faces import FaceBatch, FaceDataset, collate
-from face_analysis.datasets.label_groups import group_index
+from face_analysis.datasets.lists.label_groups import group_index
 from face_analysis.datasets.pack import folder_of_classes
-from face_analysis.datasets.pair_sets import PairSet, open_pairs
+from face_analysis.datasets.pairs.sets import PairSet, open_pairs
 from face_analysis.datasets.samplers import ClassBatches, GlobalBatches, PeopleBatches
 from face_analysis.datasets.sources import ImageSource, open_source
 from face_analysis.errors import DeadWorkerError, EmptyDataError, UnreadableImageError, UsageError

@@ -18,7 +18,6 @@ from face_analysis.models.attributes import AttributeNetwork
 from face_analysis.models.backbone import build_backbone
 from face_analysis.models.layers import Backbone
 from face_analysis.models.pretrained import load_pretrained, load_pretrained_backbone
-from face_analysis.training.attributes import AttributeTask
 from face_analysis.training.checked import attributes_of
 from face_analysis.training.data import (
     BatchLoader,
@@ -30,9 +29,10 @@ from face_analysis.training.data import (
     val_sets,
 )
 from face_analysis.training.options import TrainOptions
-from face_analysis.training.partial_fc import memory_text
-from face_analysis.training.recognition import RecognitionTask
-from face_analysis.training.task import Task
+from face_analysis.training.tasks.attributes import AttributeTask
+from face_analysis.training.tasks.partial_fc import memory_text
+from face_analysis.training.tasks.recognition import RecognitionTask
+from face_analysis.training.tasks.task import Task
 from face_analysis.types import ImageFailure
 
 log = logging.getLogger(__name__)

@@ -13,14 +13,14 @@ from face_analysis.losses.processes import first_ones, rank
 from face_analysis.models.attributes import AttributeNetwork
 from face_analysis.models.layers import Backbone
 from face_analysis.options import to_yaml
-from face_analysis.training.background import BackgroundIO
 from face_analysis.training.checked import check
-from face_analysis.training.checkpoints import read_checkpoint, resume_point
 from face_analysis.training.data import val_loader, watched_workers
 from face_analysis.training.hardware import choose
 from face_analysis.training.options import TrainOptions
 from face_analysis.training.plan import Plan, new_network, plan_of
-from face_analysis.training.run_folder import RunFolder
+from face_analysis.training.saving.background import BackgroundIO
+from face_analysis.training.saving.checkpoints import read_checkpoint, resume_point
+from face_analysis.training.saving.run_folder import RunFolder
 from face_analysis.training.trainer import make_trainer
 
 log = logging.getLogger(__name__)

@@ -13,15 +13,15 @@ from lightning.pytorch.strategies import DDPStrategy
 from face_analysis.files import FailureLog
 from face_analysis.losses.processes import rank, world
 from face_analysis.training.averaging import AverageWeights
-from face_analysis.training.background import BackgroundIO
 from face_analysis.training.callbacks import PlateauSchedule, Progress, RecordFailures
-from face_analysis.training.checkpoints import Identity
 from face_analysis.training.hardware import Hardware
-from face_analysis.training.metrics_log import LogSteps, MetricsLog
 from face_analysis.training.options import TrainOptions
 from face_analysis.training.plan import Plan
-from face_analysis.training.run_folder import SCORE, RunFolder
-from face_analysis.training.saving import Saver, StopOnSignal
+from face_analysis.training.saving.background import BackgroundIO
+from face_analysis.training.saving.checkpoints import Identity
+from face_analysis.training.saving.metrics_log import LogSteps, MetricsLog
+from face_analysis.training.saving.run_folder import SCORE, RunFolder
+from face_analysis.training.saving.saver import Saver, StopOnSignal
 
 
 def make_trainer(

@@ -1,0 +1,1 @@
+"""Lists of images with their labels: read, written, split, and made of public sets."""

@@ -1,0 +1,1 @@
+"""Packed files of images in LMDB, in the layout of the original system."""

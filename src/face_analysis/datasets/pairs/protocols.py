@@ -1,0 +1,154 @@
+"""The published lists of pairs: LFW and what follows its form, CFP, and lists with a label a line."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import numpy as np
+
+from face_analysis.datasets.lists.image_list import read_lines
+from face_analysis.datasets.pairs.pairs import Pairs, folds
+from face_analysis.errors import ListFormatError, MissingFileError
+
+Protocol = Literal["lfw", "cfp_ff", "cfp_fp", "list"]
+WHAT = "list of pairs"
+_NUMBER = re.compile(r"[0-9]{1,6}\Z", re.ASCII)
+
+
+class ListedPair(NamedTuple):
+    """The names of two images, whether they show one person, and the fold."""
+
+    first: str
+    second: str
+    same: bool
+    fold: int
+
+
+def number_images(listed: list[ListedPair]) -> tuple[list[str], Pairs]:
+    """The images, each once, in the order in which pairs name them, and the pairs as their rows."""
+    rows: dict[str, int] = {}
+    table = [
+        (rows.setdefault(pair.first, len(rows)), rows.setdefault(pair.second, len(rows)), *pair[2:])
+        for pair in listed
+    ]
+    first, second, same, fold = np.array(table, np.int64).reshape(-1, 4).T
+    return list(rows), Pairs(first, second, same == 1, fold)
+
+
+def read_protocol(protocol: Protocol, source: Path, pairs: Path | None) -> list[ListedPair]:
+    """The pairs of a protocol whose images lie under `source`, by paths relative to it.
+
+    `pairs` is the list, of LFW's form or with a label a line (default: `pairs.txt` in the source); CFP has
+    its own in `Protocol/`. Raises MissingFileError, EmptyDataError, and ListFormatError with the line.
+    """
+    if protocol in ("cfp_ff", "cfp_fp"):
+        return read_cfp(source, "FF" if protocol == "cfp_ff" else "FP")
+    path = pairs or source / "pairs.txt"
+    return read_lfw(path) if protocol == "lfw" else read_labelled(path)
+
+
+def read_lfw(path: Path) -> list[ListedPair]:
+    """LFW's `pairs.txt` (Huang et al. 2007), the form of AgeDB-30, CALFW and CPLFW lists as well.
+
+    A first line `folds pairs`, or `pairs` alone for one fold; then for each fold as many lines `name n1 n2`
+    of one person and as many `name1 n1 name2 n2` of two. Image n of a name is `name/name_000n.jpg`.
+    """
+    lines = read_lines(path, WHAT)
+    head = lines[0].split()
+    if len(head) not in (1, 2) or not all(map(_NUMBER.match, head)) or int(head[-1]) < 1:
+        raise ListFormatError(path, 1, "expected the number of folds, and of pairs in each")
+    each = int(head[-1])
+    count = int(head[0]) if len(head) == 2 else 1
+    if len(lines) - 1 != 2 * each * count:
+        reason = f"expected {count} x 2 x {each} lines behind the first, found {len(lines) - 1}"
+        raise ListFormatError(path, len(lines), f"{reason}; get the list again")
+    return [_lfw_pair(path, number, line, each) for number, line in enumerate(lines[1:])]
+
+
+def _lfw_pair(path: Path, number: int, line: str, each: int) -> ListedPair:
+    fold, place = divmod(number, 2 * each)
+    same = place < each
+    cells = line.split()
+    names, numbers = (cells[:1] * 2, cells[1:]) if same else (cells[0::2], cells[1::2])
+    if len(cells) != (3 if same else 4) or not all(map(_NUMBER.match, numbers)):
+        form = "name n1 n2" if same else "name1 n1 name2 n2"
+        raise ListFormatError(path, number + 2, f"expected `{form}`, found `{line[:80]}`")
+    first, second = (
+        f"{name}/{name}_{int(image):04d}.jpg" for name, image in zip(names, numbers, strict=True)
+    )
+    return ListedPair(first, second, same, fold)
+
+
+def read_labelled(path: Path) -> list[ListedPair]:
+    """Lines `image label`, two a pair: the form in which CALFW and CPLFW are published.
+
+    A label of 0 means two people, any other one. These lists may have all pairs of one person before the
+    others, so each kind is cut into ten folds by itself.
+    """
+    lines = read_lines(path, WHAT)
+    if len(lines) % 2:
+        raise ListFormatError(
+            path, len(lines), "the last image has no other to make a pair; get the list again"
+        )
+    images: list[str] = []
+    same: list[bool] = []
+    for number, line in enumerate(lines, 1):
+        cells = line.rsplit(None, 1)
+        if len(cells) != 2 or not _NUMBER.match(cells[1]):
+            raise ListFormatError(path, number, f"expected `image label`, found `{line[:80]}`")
+        images.append(cells[0].strip())
+        same.append(int(cells[1]) != 0)
+        if number % 2 == 0 and same[-1] != same[-2]:
+            raise ListFormatError(path, number, "the label differs from that of the pair's other image")
+    truths = np.array(same[1::2])
+    fold = np.empty(len(truths), np.int64)
+    for kind in (True, False):
+        fold[truths == kind] = folds(int((truths == kind).sum()))
+    return [
+        ListedPair(*pair) for pair in zip(images[0::2], images[1::2], same[1::2], fold.tolist(), strict=True)
+    ]
+
+
+def read_cfp(source: Path, kind: Literal["FF", "FP"]) -> list[ListedPair]:
+    """CFP (Sengupta et al. 2016), frontal with frontal or with profile; `source` holds `Protocol/`.
+
+    `Split/FF/01` and on hold `same.txt` and `diff.txt` with lines `a,b`: a is a number of `Pair_list_F.txt`,
+    and so is b in FF; in FP it is one of `Pair_list_P.txt`. Those lists have lines `number path`.
+    """
+    protocol = source / "Protocol"
+    frontal = _cfp_images(protocol / "Pair_list_F.txt")
+    other = frontal if kind == "FF" else _cfp_images(protocol / "Pair_list_P.txt")
+    parts = sorted(path.parent for path in (protocol / "Split" / kind).glob("*/same.txt"))
+    if not parts:
+        raise MissingFileError(protocol / "Split" / kind, "folds of CFP (01/same.txt and so on)")
+    return [
+        ListedPair(first, second, name == "same.txt", fold)
+        for fold, part in enumerate(parts)
+        for name in ("same.txt", "diff.txt")
+        for first, second in _cfp_pairs(part / name, frontal, other)
+    ]
+
+
+def _cfp_images(path: Path) -> dict[int, str]:
+    """Paths by their number; they are written relative to `Protocol/`."""
+    images = {}
+    for number, line in enumerate(read_lines(path, WHAT), 1):
+        cells = line.split(None, 1)
+        if len(cells) != 2 or not _NUMBER.match(cells[0]):
+            raise ListFormatError(path, number, f"expected `number path`, found `{line[:80]}`")
+        images[int(cells[0])] = posixpath.normpath(posixpath.join("Protocol", cells[1].strip()))
+    return images
+
+
+def _cfp_pairs(path: Path, frontal: dict[int, str], other: dict[int, str]) -> Iterator[tuple[str, str]]:
+    for number, line in enumerate(read_lines(path, WHAT), 1):
+        cells = [cell.strip() for cell in line.split(",")]
+        numbers = [int(cell) for cell in cells if _NUMBER.match(cell)]
+        if len(cells) != 2 or len(numbers) != 2 or numbers[0] not in frontal or numbers[1] not in other:
+            reason = f"expected `a,b`, two numbers of the lists of images, found `{line[:80]}`"
+            raise ListFormatError(path, number, reason)
+        yield frontal[numbers[0]], other[numbers[1]]

@@ -1,0 +1,1 @@
+"""Predictions on disk: read, written, and made whole tables."""

@@ -1,0 +1,1 @@
+"""InsightFace's `.rec` files of images."""

@@ -1,0 +1,1 @@
+"""Embeddings on disk with the names of their images."""

@@ -1,0 +1,64 @@
+"""Writes a feature set block by block, so that a killed run can be taken up again."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from face_analysis.datasets.pairs.npy_header import npy_header
+from face_analysis.errors import WriteError
+from face_analysis.files import write_csv
+from face_analysis.matching.features.feature_set import EMBEDDINGS, INDEX, ROW
+
+
+class EmbeddingFile:
+    """Rows appended to a hidden file beside `embeddings.npy`, which it becomes when it is whole.
+
+    `rows` says how many rows of an earlier run are kept; what was written after them is cut off. The
+    folder is made if absent. Raises WriteError.
+    """
+
+    def __init__(self, folder: Path, rows: int, size: int) -> None:
+        self.path = folder / EMBEDDINGS
+        self.rows = rows
+        self.size = size
+        self._unfinished = folder / f".{EMBEDDINGS}.unfinished"
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            self._file: BinaryIO = self._unfinished.open("r+b" if rows else "w+b")
+            self._file.truncate(len(npy_header("<f4", (rows, size))) + rows * size * 4)
+            self._file.seek(0, os.SEEK_END)
+        except OSError as error:
+            raise WriteError(self.path, error) from error
+
+    def add(self, embeddings: NDArray[np.float32]) -> None:
+        """Append (N, size) rows, and hand them to the system."""
+        try:
+            self._file.write(np.ascontiguousarray(embeddings, "<f4").tobytes())
+            self._file.flush()
+        except OSError as error:
+            raise WriteError(self.path, error) from error
+        self.rows += len(embeddings)
+
+    def finish(self) -> None:
+        """Write the header, sync, and give the file its name."""
+        try:
+            self._file.seek(0)
+            self._file.write(npy_header("<f4", (self.rows, self.size)))
+            self._file.flush()
+            os.fsync(self._file.fileno())
+            self._file.close()
+            self._unfinished.replace(self.path)
+        except OSError as error:
+            raise WriteError(self.path, error) from error
+
+
+def write_index(folder: Path, columns: list[str], records: Iterable[Mapping[str, Any]]) -> None:
+    """Write `index.csv` whole: the row's number, then these columns; None becomes an empty cell."""
+    rows = ([row, *(record[name] for name in columns)] for row, record in enumerate(records))
+    write_csv(folder / INDEX, [ROW, *columns], rows)

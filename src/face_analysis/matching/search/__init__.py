@@ -1,0 +1,1 @@
+"""Who of a gallery is most like each probe."""

@@ -1,0 +1,1 @@
+"""Race, gender and age: tables, figures, and what calibration did."""

@@ -1,0 +1,1 @@
+"""What an audit found: its tables and its page."""

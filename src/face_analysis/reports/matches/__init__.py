@@ -1,0 +1,1 @@
+"""What matching counted: figures, tables and one page."""

@@ -1,0 +1,1 @@
+"""Training runs side by side: curves, tables and one page."""

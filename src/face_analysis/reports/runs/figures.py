@@ -1,0 +1,80 @@
+"""The curves of training runs as figures: a colour for runs that differ by their seed alone."""
+
+from __future__ import annotations
+
+from itertools import cycle
+from textwrap import fill
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from face_analysis.reports.figure_style import COLOURS
+from face_analysis.reports.rate_figures import LINES
+from face_analysis.reports.runs.comparison import Comparison, RunGroup, is_measure
+from face_analysis.reports.runs.curves import curve_text, drawn
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+WIDEST = 75
+"""Characters of a line of the legend; a sample of a line takes the room of SAMPLE."""
+SAMPLE = 8
+CROSS: dict[str, Any] = {"marker": "X", "markersize": 8, "color": "0.15", "linestyle": "", "zorder": 3}
+
+
+def curve_figure(comparison: Comparison, column: str) -> Figure:
+    """A column of the logs over the images learnt from.
+
+    A group of several runs is their mean, in a band from the lowest to the highest, as far as all of them
+    came; thin lines go on from there. A cross ends what is of an unfinished run.
+    """
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import EngFormatter
+
+    figure = Figure(figsize=(5.2, 3.9), layout="constrained")
+    axes = figure.subplots()
+    for group, colour, line in zip(comparison.groups, cycle(COLOURS), cycle(LINES), strict=False):
+        if any(column in run.curves for run in group.runs):
+            _draw_group(axes, group, column, colour, line)
+    if column == "learning_rate":
+        axes.set_yscale("log")
+    axes.set(xlabel="Training images seen, repeats included", ylabel=curve_text(column).heading)
+    axes.xaxis.set_major_formatter(EngFormatter(sep=""))
+    axes.set_xlim(left=0)
+    axes.grid(alpha=0.25, linewidth=0.6)
+    _legend(figure, axes)
+    return figure
+
+
+def _draw_group(axes: Axes, group: RunGroup, column: str, colour: str, line: str) -> None:
+    runs = [run for run in group.runs if column in run.curves]
+    scale, batch = curve_text(column).scale, runs[0].images(0)
+    curves = [
+        {batch * (step + 1): scale * value for step, value in drawn(column, run.curves[column]).items()}
+        for run in runs
+    ]
+    style: dict[str, Any] = {"color": colour, "marker": "o" if is_measure(column) else "", "markersize": 3}
+    common = sorted(set.intersection(*map(set, curves)))
+    values = np.array([[curve[seen] for seen in common] for curve in curves])
+    if len(runs) > 1:
+        axes.fill_between(
+            common, values.min(axis=0), values.max(axis=0), color=colour, alpha=0.2, linewidth=0
+        )
+    label = fill(group.label.replace("$", r"\$"), WIDEST - SAMPLE)
+    axes.plot(common, values.mean(axis=0), **style, linestyle=line, linewidth=1.8, label=label)
+    for run, curve in zip(runs, curves, strict=True):
+        rest = {seen: value for seen, value in curve.items() if seen >= max(common, default=0)}
+        if not common or len(rest) > 1:
+            axes.plot(list(rest), list(rest.values()), **style, linestyle=line, linewidth=1)
+        if not run.finished:
+            axes.plot(*list(curve.items())[-1], **CROSS)
+
+
+def _legend(figure: Figure, axes: Axes) -> None:
+    """The groups, and what a cross means where there is one."""
+    handles, labels = axes.get_legend_handles_labels()
+    crosses = [line for line in axes.get_lines() if line.get_marker() == CROSS["marker"]]
+    handles, labels = [*handles, *crosses[:1]], [*labels, *(["unfinished run"] if crosses else [])]
+    columns = max(1, min(3, WIDEST // (SAMPLE + max(map(len, labels), default=0))))
+    figure.legend(handles, labels, loc="outside upper center", ncols=columns, frameon=False, fontsize=9)

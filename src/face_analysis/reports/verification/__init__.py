@@ -1,0 +1,1 @@
+"""Verification and identification: tables and curves."""

@@ -1,0 +1,1 @@
+"""What is drawn for an image: jitter, degradation, dropout, mixing."""

@@ -1,0 +1,1 @@
+"""What is learned: attributes, or who is who, with the losses over classes."""

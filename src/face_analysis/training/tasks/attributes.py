@@ -1,0 +1,140 @@
+"""The training task of attributes: one network, a head and a loss for each of race, gender and age."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from face_analysis.datasets.attributes import Attribute
+from face_analysis.datasets.faces import FaceBatch
+from face_analysis.images.normalise import normalise
+from face_analysis.losses.age import AGE_LOSSES
+from face_analysis.losses.classification import weighted_cross_entropy
+from face_analysis.losses.ordinal import expected_age
+from face_analysis.losses.processes import counted_once, gathered, reduced
+from face_analysis.models.attributes import AttributeNetwork
+from face_analysis.training.augmentation.mixup import mixed, mixing_share
+from face_analysis.training.options import TrainOptions
+from face_analysis.training.saving.run_folder import SCORE
+from face_analysis.training.tasks.task import Task
+
+
+class AttributeTask(Task):
+    """Losses and validation measures of an attribute network.
+
+    `class_weights` has a weight for each class of race and gender, and for each task of age if these are to
+    be weighted. The validation score is the mean over the attributes of accuracy (race, gender) and
+    1 - MAE / 100 (age: a year counts as one point of accuracy).
+    """
+
+    network: AttributeNetwork
+
+    def __init__(
+        self,
+        network: AttributeNetwork,
+        class_weights: dict[Attribute, Tensor],
+        options: TrainOptions,
+        image_name: Callable[[int], str],
+        epoch_steps: int,
+    ) -> None:
+        super().__init__(network, options, image_name, epoch_steps)
+        self.attributes = network.attributes
+        self.class_weights = class_weights
+        age, task_weights = AGE_LOSSES[network.age_loss], class_weights.get("age")
+        self.age_loss = age.loss if task_weights is None else partial(age.loss, weights=task_weights)
+        self.age_tasks = age.tasks
+        self.loss_weights = loss_weights(options, self.attributes)
+        losses = (f"train_loss_{name}" for name in self.attributes)
+        measures = (measure_name(name) for name in self.attributes)
+        self.logged = ("learning_rate", "train_loss", *losses, SCORE, *measures)
+
+    def training_step(self, batch: FaceBatch, batch_idx: int) -> Tensor:
+        """Loss of one batch over all processes; images that could not be read are not in it."""
+        if self.too_few(batch):
+            return self.no_loss()
+        images, labels, options = self.augmented(batch), gathered(batch.labels), self.options
+        partners, share = labels, 1.0
+        if options.mixup:
+            share = mixing_share(options.mixup, options.seed, self.global_step)
+            images, partners = mixed(images, batch.labels, self.draws(batch), share)
+        logits = {name: gathered(values) for name, values in self.network(images).items()}
+        losses = self._losses(logits, labels)
+        if share < 1:
+            others = self._losses(logits, partners)
+            losses = {name: share * loss + (1 - share) * others[name] for name, loss in losses.items()}
+        total = torch.stack([self.loss_weights[name] * loss for name, loss in losses.items()]).sum()
+        self.require_finite(total, dict(losses.items()), batch)
+        self.log("train_loss", total, batch_size=len(labels))
+        self.log_dict({f"train_loss_{name}": loss.detach() for name, loss in losses.items()})
+        self.log("learning_rate", self.learning_rate)
+        return counted_once(total)
+
+    def _losses(self, logits: dict[Attribute, Tensor], labels: Tensor) -> dict[Attribute, Tensor]:
+        smoothing = self.options.label_smoothing
+        return {
+            name: self.age_loss(logits[name], own)
+            if name == "age"
+            else weighted_cross_entropy(logits[name], own, self.class_weights[name], smoothing)
+            for name, own in zip(self.attributes, labels.unbind(1), strict=True)
+        }
+
+    def on_validation_epoch_start(self) -> None:
+        """Start sums of (correct images or absolute error, known images), a row an attribute."""
+        self.sums = torch.zeros(len(self.attributes), 2, dtype=torch.float64, device="cpu")
+
+    def validation_step(self, batch: FaceBatch, batch_idx: int) -> None:
+        """Add up what one batch has right."""
+        if len(batch.images) == 0:
+            return
+        logits = self.network(normalise(batch.images).to(self.float_type))
+        for column, name in enumerate(self.attributes):
+            labels = batch.labels[:, column]
+            known = labels >= 0
+            if name == "age":
+                measure = (expected_age(self.age_tasks(logits[name])) - labels).abs()
+            else:
+                measure = (logits[name].argmax(dim=1) == labels).double()
+            self.sums[column, 0] += float((measure * known).sum())
+            self.sums[column, 1] += int(known.sum())
+
+    def on_validation_epoch_end(self) -> None:
+        """Log each attribute's measure and the score, over all processes."""
+        scores = []
+        for name, (total, count) in zip(self.attributes, reduced(self.sums).tolist(), strict=True):
+            value = total / max(count, 1)
+            self.log(measure_name(name), value)
+            scores.append(1 - value / 100 if name == "age" else value)
+        self.log(SCORE, sum(scores) / len(scores))
+
+    def head_groups(self) -> list[dict[str, Any]]:
+        """The heads see embeddings of length 1 and so get small gradients: `head_lr` speeds them up."""
+        options = self.options
+        return [
+            {
+                "params": list(self.network.heads.parameters()),
+                "lr": options.step_lr * options.head_lr,
+                "weight_decay": options.weight_decay / options.head_lr,
+            }
+        ]
+
+
+def measure_name(attribute: Attribute) -> str:
+    """What validation logs of an attribute: the mean absolute error of age, or an accuracy."""
+    return "val_age_mae" if attribute == "age" else f"val_{attribute}_accuracy"
+
+
+def loss_weights(options: TrainOptions, attributes: tuple[Attribute, ...]) -> dict[Attribute, float]:
+    """The factor on each attribute's loss.
+
+    Most losses of age are sums over many tasks or years, and would drown the others: these count a tenth.
+    """
+    given = options.loss_weights
+    if given:
+        by_name = dict(zip(options.attribute, given, strict=True))
+        return {name: by_name[name] for name in attributes}
+    share = AGE_LOSSES[options.age_loss].share if len(attributes) > 1 else 1.0
+    return {name: share if name == "age" else 1.0 for name in attributes}
