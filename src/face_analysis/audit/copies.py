@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from face_analysis.audit.near_pairs import NearPairs, groups_of, near_copies
+from face_analysis.audit.near_pairs import Groups, near_copies
 from face_analysis.audit.scan import Scan
 
 Kind = Literal["first", "same bytes", "same pixels", "near", "mirrored"]
@@ -38,29 +38,22 @@ def find_copies(scan: Scan, similarity: float = SIMILARITY) -> list[CopyGroup]:
     readable = np.flatnonzero(scan.readable)
     exact = _first_of(scan.pixel_hashes[readable])
     distinct = readable[exact == np.arange(len(readable))]
-    near = near_copies(scan.descriptors[distinct], similarity)
-    first, second = distinct[near.first], distinct[near.second]
-    count = len(scan.faces)
-    group = groups_of([*readable[exact], *first], [*readable, *second], count)
-    closest = _closest(first, second, near, count)
-    return [_described(rows, scan, *closest) for rows in _members(group)]
+    groups = Groups(len(scan.faces))
+    groups.join(readable[exact], readable)
+    plain, mirrored = np.zeros((2, len(scan.faces)), np.float32)
+    for near in near_copies(scan.descriptors[distinct], similarity):
+        groups.join(distinct[near.first], distinct[near.second])
+        for rows in (distinct[near.first], distinct[near.second]):
+            np.maximum.at(plain, rows[~near.mirrored], near.similarity[~near.mirrored])
+            np.maximum.at(mirrored, rows[near.mirrored], near.similarity[near.mirrored])
+    best = np.minimum(np.maximum(plain, mirrored), 1)
+    return [_described(rows, scan, best, mirrored > plain) for rows in _members(groups.smallest())]
 
 
 def _first_of(hashes: NDArray[np.bytes_]) -> NDArray[np.int64]:
     """For each hash (N,) the place of the first that equals it."""
     _, first, inverse = np.unique(hashes, return_index=True, return_inverse=True)
     return first[inverse].astype(np.int64)
-
-
-def _closest(
-    first: NDArray[np.int64], second: NDArray[np.int64], near: NearPairs, count: int
-) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    """The greatest similarity (count,) of each row with another, and whether that is a mirrored one."""
-    plain, mirrored = np.zeros(count, np.float32), np.zeros(count, np.float32)
-    for rows in (first, second):
-        np.maximum.at(plain, rows[~near.mirrored], near.similarity[~near.mirrored])
-        np.maximum.at(mirrored, rows[near.mirrored], near.similarity[near.mirrored])
-    return np.minimum(np.maximum(plain, mirrored), 1), mirrored > plain
 
 
 def _members(group: NDArray[np.int64]) -> list[NDArray[np.int64]]:

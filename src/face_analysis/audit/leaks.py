@@ -68,11 +68,11 @@ def lookalikes(
     for number, leak in enumerate(known):
         for row in leak.rows:
             leaks_of[row].add(number)
-    near = near_across(embeddings, part, least)
     best: dict[int, tuple[float, int, int]] = {}
-    pairs = (near.first.tolist(), near.second.tolist(), near.similarity.tolist())
-    for first, second, similarity in zip(*pairs, strict=True):
-        for row in () if leaks_of[first] & leaks_of[second] else (first, second):
-            best[row] = max(best.get(row, (0.0, 0, 0)), (similarity, first, second))
+    for near in near_across(embeddings, part, least):
+        pairs = (near.first.tolist(), near.second.tolist(), near.similarity.tolist())
+        for first, second, similarity in zip(*pairs, strict=True):
+            for row in () if leaks_of[first] & leaks_of[second] else (first, second):
+                best[row] = max(best.get(row, (0.0, 0, 0)), (similarity, first, second))
     found = sorted(set(best.values()), reverse=True)
     return [Leak("lookalike", f"{similarity:.3f}", (first, second)) for similarity, first, second in found]

@@ -1,8 +1,8 @@
-"""All pairs of descriptors, or of embeddings, that are near each other, found block by block."""
+"""All pairs of descriptors, or of embeddings, that are near each other, found and given block by block."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,13 +25,12 @@ class NearPairs:
     mirrored: NDArray[np.bool_]
 
 
-def near_copies(descriptors: Vectors, least: float) -> NearPairs:
+def near_copies(descriptors: Vectors, least: float) -> Iterator[NearPairs]:
     """Pairs of copy descriptors (N, SIZE) whose similarity, as they are or mirrored, is at least `least`.
 
-    Every pair is compared, in memory that does not grow with their number.
+    Every pair is compared, in memory that does not grow with their number, nor with that of the near ones.
     """
     even, odd = descriptors[:, ~ODD].copy(), descriptors[:, ODD].copy()
-    found = []
     for rows, columns in _blocks(len(descriptors)):
         straight = even[rows] @ even[columns].T
         turned = odd[rows] @ odd[columns].T
@@ -40,20 +39,16 @@ def near_copies(descriptors: Vectors, least: float) -> NearPairs:
         first, second = np.nonzero(best >= least)
         kept = first + rows.start < second + columns.start
         first, second = first[kept], second[kept]
-        found.append(
-            (
-                first + rows.start,
-                second + columns.start,
-                best[first, second],
-                mirrored[first, second] > similar[first, second],
-            )
+        yield NearPairs(
+            first + rows.start,
+            second + columns.start,
+            best[first, second],
+            mirrored[first, second] > similar[first, second],
         )
-    return _joined(found)
 
 
-def near_across(vectors: Vectors, parts: NDArray[np.integer], least: float) -> NearPairs:
+def near_across(vectors: Vectors, parts: NDArray[np.integer], least: float) -> Iterator[NearPairs]:
     """Pairs of rows of different `parts` (N,) whose scalar product is at least `least`; none is mirrored."""
-    found = []
     for rows, columns in _blocks(len(vectors)):
         similar = vectors[rows] @ vectors[columns].T
         first, second = np.nonzero(similar >= least)
@@ -61,24 +56,37 @@ def near_across(vectors: Vectors, parts: NDArray[np.integer], least: float) -> N
         kept = (first < second) & (parts[first] != parts[second])
         first, second = first[kept], second[kept]
         similarity = similar[first - rows.start, second - columns.start]
-        found.append((first, second, similarity, np.zeros(len(first), np.bool_)))
-    return _joined(found)
+        yield NearPairs(first, second, similarity, np.zeros(len(first), np.bool_))
 
 
-def groups_of(first: Iterable[int], second: Iterable[int], count: int) -> NDArray[np.int64]:
-    """The group (count,) of each row when paired rows belong together: the smallest row of its group."""
-    parent = list(range(count))
+class Groups:
+    """Rows that belong together, as pairs of them come; what it keeps does not grow with the pairs."""
 
-    def root(row: int) -> int:
-        while parent[row] != row:
-            parent[row] = parent[parent[row]]
-            row = parent[row]
-        return row
+    def __init__(self, count: int) -> None:
+        self._parent: NDArray[np.int64] = np.arange(count)
 
-    for one, other in zip(first, second, strict=True):
-        low, high = sorted((root(one), root(other)))
-        parent[high] = low
-    return np.array([root(row) for row in range(count)], np.int64)
+    def join(self, first: NDArray[np.integer], second: NDArray[np.integer]) -> None:
+        """Put the rows of each pair, (P,) and (P,), into one group."""
+        roots, place = np.unique(self._roots(np.concatenate([first, second])), return_inverse=True)
+        one, other = place[: len(first)], place[len(first) :]
+        label = np.arange(len(roots))
+        while (label[one] != label[other]).any():
+            least = np.minimum(label[one], label[other])
+            np.minimum.at(label, label[one], least)
+            np.minimum.at(label, label[other], least)
+            label = label[label]
+        self._parent[roots] = roots[label]
+
+    def smallest(self) -> NDArray[np.int64]:
+        """The group (count,) of each row: the smallest row in it."""
+        return self._roots(np.arange(len(self._parent)))
+
+    def _roots(self, rows: NDArray[np.integer]) -> NDArray[np.int64]:
+        above: NDArray[np.int64] = self._parent[rows]
+        while (above != self._parent[above]).any():
+            above = self._parent[above]
+        self._parent[rows] = above
+        return above
 
 
 def _blocks(count: int) -> Iterator[tuple[slice, slice]]:
@@ -88,12 +96,3 @@ def _blocks(count: int) -> Iterator[tuple[slice, slice]]:
         for column in starts:
             if column >= row:
                 yield slice(row, min(row + BLOCK, count)), slice(column, min(column + BLOCK, count))
-
-
-def _joined(
-    found: list[tuple[NDArray[np.int64], NDArray[np.int64], Vectors, NDArray[np.bool_]]],
-) -> NearPairs:
-    if not found:
-        none = np.zeros(0, np.int64)
-        return NearPairs(none, none, np.zeros(0, np.float32), np.zeros(0, np.bool_))
-    return NearPairs(*(np.concatenate(column) for column in zip(*found, strict=True)))
