@@ -18,7 +18,7 @@ run() { # LOSS LEARNING_RATE SEED
   face-analysis train -a age --age_loss "$1" -lr "$2" --seed "$3" -o "$folder" "${resume[@]}" \
     -ts "$output/chips_train" -t "$output/lists/train.csv" -vs "$output/chips_train" -v "$output/lists/choose.csv" \
     --depth 18 --width 0.125 --embedding_size 128 --pretrained "$model" -e 2 -b 128 --lr_cosine --head_lr 10 \
-    --jitter 0.5 --validations 1 -w 0 || { [[ $? == 1 ]] && return; }
+    --jitter 0.5 --validations 1 -w 0 || { [[ $? == 1 ]]; return; }
   face-analysis predict -m "$folder/model.safetensors" --aligned -s "$output/chips_val" -i "$output/chips_val/chips.csv" -d "$folder/judged"
   face-analysis evaluate --predictions "$folder/judged/chips_predictions.csv" --labels "$output/chips_val/chips.csv" -d "$folder/judged"
 }
