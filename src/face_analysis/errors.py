@@ -102,8 +102,8 @@ class NonFiniteLossError(FaceAnalysisError):
     exit_code = 1
 
 
-class DeadWorkerError(FaceAnalysisError):
-    """A process that loads images ended on its own; the run's last checkpoint is kept."""
+class DeadProcessError(FaceAnalysisError):
+    """A process that loads images, or trains too, ended on its own; the run's last checkpoint is kept."""
 
     exit_code = 1
 

@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 
 from face_analysis.errors import (
-    DeadWorkerError,
+    DeadProcessError,
     EmptyDataError,
     InterruptedRunError,
     NonFiniteLossError,
@@ -229,7 +229,7 @@ def test_loading_processes_that_die_stop_the_run_which_goes_on_from_the_last_che
     train(options(output=tmp_path / "whole", batch_size=2))
     at_step(13, kill_loaders)
     with pytest.raises(
-        DeadWorkerError, match=r"loads images has died .*--resume, and with fewer --workers"
+        DeadProcessError, match=r"loads images has died .*--resume, and with fewer --workers"
     ) as stopped:
         train(options(batch_size=2, workers=2))
     assert stopped.value.exit_code == 1
@@ -247,13 +247,17 @@ def test_when_one_of_several_processes_dies_all_end_and_the_run_goes_on(few: Pat
         "--save_every 1 --precision 64-true"
     )
     command = [sys.executable, "-m", "face_analysis.cli.main", *words.split()]
-    process = subprocess.Popen([*command, "--devices", "2", "-e", "500"], stderr=subprocess.DEVNULL)
+    with (tmp_path / "said").open("w") as said:
+        process = subprocess.Popen([*command, "--devices", "2", "-e", "500"], stderr=said)
     last, deadline = run / "checkpoints" / "last.ckpt", time.monotonic() + 120
     while not last.exists() and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.05)
     children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
     os.kill(int(children[1]), signal.SIGKILL)
     assert process.wait(timeout=120) == 1
+    said_by_the_other = (tmp_path / "said").read_text()
+    assert "train: another process of this run does not answer" in said_by_the_other
+    assert "[rank0]" not in said_by_the_other  # before each line of a traceback
     steps = int(saved(run)["global_step"])
     assert 0 < steps < 2000
     subprocess.run([*command, "--resume", str(run), "-e", str(steps // 4 + 1)], check=True, timeout=120)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,7 @@ from face_analysis.datasets.pack import folder_of_classes
 from face_analysis.datasets.pairs.sets import PairSet, open_pairs
 from face_analysis.datasets.samplers import ClassBatches, GlobalBatches, PeopleBatches
 from face_analysis.datasets.sources import ImageSource, open_source
-from face_analysis.errors import DeadWorkerError, EmptyDataError, UnreadableImageError, UsageError
+from face_analysis.errors import EmptyDataError, UnreadableImageError, UsageError
 from face_analysis.images.chips import FaceCutter, face_cutter
 from face_analysis.images.decode import decode
 from face_analysis.losses.processes import rank, world
@@ -74,20 +73,6 @@ class BatchLoader(DataLoader[FaceBatch]):
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Let the next iteration begin after the batches already given."""
         self.batches.start = state["given"]
-
-
-@contextmanager
-def watched_workers() -> Iterator[None]:
-    """Raises DeadWorkerError where a loader's worker ends while the block runs."""
-    try:
-        yield
-    except RuntimeError as error:  # torch raises it wherever the program is when the signal comes
-        if not str(error).startswith("DataLoader worker"):
-            raise
-        raise DeadWorkerError(
-            f"a process that loads images has died ({error}); memory may have run out: go on with --resume, "
-            "and with fewer --workers"
-        ) from error
 
 
 def train_loader(dataset: FaceDataset, options: TrainOptions) -> BatchLoader:

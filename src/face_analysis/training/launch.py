@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from collections.abc import Iterator, Sequence
@@ -10,7 +11,7 @@ from contextlib import contextmanager
 import torch
 import torch.distributed as dist
 
-from face_analysis.errors import UsageError
+from face_analysis.errors import DeadProcessError, UsageError
 from face_analysis.training.options import TrainOptions
 
 
@@ -46,7 +47,29 @@ def processes() -> Iterator[None]:
     if torch.cuda.is_available():
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
     dist.init_process_group()
+    if dist.get_rank() > 0:
+        logging.getLogger("face_analysis").setLevel(logging.WARNING)  # the first process speaks for all
     try:
         yield
     finally:
         dist.destroy_process_group()
+
+
+@contextmanager
+def watched_processes() -> Iterator[None]:
+    """Raises DeadProcessError where a process that loads images or trains ends while the block runs."""
+    try:
+        yield
+    except RuntimeError as error:  # torch raises it wherever the program is when the other ends
+        reason = str(error)
+        if reason.startswith("DataLoader worker"):
+            raise DeadProcessError(
+                f"a process that loads images has died ({reason}); memory may have run out: go on with "
+                "--resume, and with fewer --workers"
+            ) from error
+        if isinstance(error, dist.DistError) or "/gloo/" in reason:
+            raise DeadProcessError(
+                f"another process of this run does not answer ({reason.partition('. ')[0]}); if it ended, "
+                "it or torchrun says why: go on with --resume"
+            ) from error
+        raise

@@ -14,8 +14,9 @@ from face_analysis.models.attributes import AttributeNetwork
 from face_analysis.models.layers import Backbone
 from face_analysis.options import to_yaml
 from face_analysis.training.checked import check
-from face_analysis.training.data import val_loader, watched_workers
+from face_analysis.training.data import val_loader
 from face_analysis.training.hardware import choose
+from face_analysis.training.launch import watched_processes
 from face_analysis.training.options import TrainOptions
 from face_analysis.training.plan import Plan, new_network, plan_of
 from face_analysis.training.saving.background import BackgroundIO
@@ -42,7 +43,7 @@ def train(options: TrainOptions) -> TrainedRun:
 
     Every process of a run on several devices calls it. Raises, before the first step, UsageError,
     MissingFileError, ListFormatError, EmptyDataError, PackedFileError or ModelMismatchError for what is wrong
-    with the input, and later NonFiniteLossError, WriteError, DeadWorkerError or InterruptedRunError for what
+    with the input, and later NonFiniteLossError, WriteError, DeadProcessError or InterruptedRunError for what
     stopped the run; its last checkpoint is kept.
     """
     check(options)
@@ -57,7 +58,7 @@ def train(options: TrainOptions) -> TrainedRun:
     failures = FailureLog(folder.errors, keep=checkpoint is not None or rank() > 0)
     if rank() == 0:
         failures.add(plan.failures)
-    with BackgroundIO() as files, watched_workers():
+    with BackgroundIO() as files, watched_processes():
         done = checkpoint.step if checkpoint else 0
         trainer = make_trainer(options, hardware, folder, plan, failures, files, done)
         trainer.fit(
