@@ -6,6 +6,7 @@ import csv
 import math
 import multiprocessing
 import os
+import re
 import resource
 import signal
 import subprocess
@@ -103,6 +104,23 @@ def test_a_run_stopped_by_a_signal_and_resumed_ends_as_if_it_had_not_been(
     monkeypatch.undo()
     train(options(resume=tmp_path / "run", validations=validations))
     require_equal(tmp_path / "run", tmp_path / "whole")
+
+
+def test_the_bar_of_a_resumed_run_begins_at_the_step_where_it_goes_on(
+    options: MakeOptions,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    at_step: Callable[[int, Callable[[], None]], None],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    at_step(5, signals(signal.SIGTERM))
+    with pytest.raises(InterruptedRunError):
+        train(options())
+    monkeypatch.undo()
+    capsys.readouterr()
+    train(options(resume=tmp_path / "run"))
+    shown = [int(done) for done in re.findall(r"(\d+)/48 ", capsys.readouterr().err)]
+    assert (shown[0], shown[-1]) == (36, 48)
 
 
 def test_a_second_ctrl_c_ends_the_run_at_once_and_keeps_what_was_saved(
