@@ -32,18 +32,20 @@ def choose(options: TrainOptions) -> Hardware:
     cuda = torch.cuda.is_available()
     if options.compile:
         require_compiler("cuda" if cuda else "cpu")
-    precision, why = options.precision, "as told"
-    if precision == "auto":
-        precision, why = _precision(cuda, options.recognition)
+    precision, why = _precision(options, cuda)
     devices = int(os.environ.get("LOCAL_WORLD_SIZE", "1")) if world() > 1 else 1
     name = torch.cuda.get_device_name() if cuda else f"CPU, {torch.get_num_threads()} threads"
     description = f"{world()} x {name}, precision {precision} ({why})"
     return Hardware("gpu" if cuda else "cpu", devices, world() // devices, precision, description)
 
 
-def _precision(cuda: bool, recognition: bool) -> tuple[Precision, str]:
-    if fast_bf16(torch.device("cuda" if cuda else "cpu")):
+def _precision(options: TrainOptions, cuda: bool) -> tuple[Precision, str]:
+    fast = fast_bf16(torch.device("cuda" if cuda else "cpu"))
+    if options.precision != "auto":
+        slow = options.precision.startswith("bf16") and not fast
+        return options.precision, "as told, though bf16 is slow here" if slow else "as told"
+    if fast:
         return "bf16-mixed", "fast here"
-    if cuda and not recognition:
+    if cuda and not options.recognition:
         return "16-mixed", "this GPU has no fast bf16"
     return "32-true", "bf16 is not fast here"
