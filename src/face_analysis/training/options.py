@@ -122,7 +122,10 @@ class TrainOptions:
     ] = 0
 
     precision: Annotated[
-        Precision, Opt("number format (auto: bf16 where it is fast; 64-true: to compare runs exactly)")
+        Precision,
+        Opt(
+            "number format (auto: bf16 where it is fast, or as a resumed run began; 64-true: to compare runs)"
+        ),
     ] = "auto"
     compile: Annotated[bool, Opt("compile the backbone (torch.compile); needs a C++ compiler")] = False
     checkpointing: Annotated[

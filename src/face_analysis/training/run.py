@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -47,9 +47,12 @@ def train(options: TrainOptions) -> TrainedRun:
     stopped the run; its last checkpoint is kept.
     """
     check(options)
+    checkpoint = resume_point(options.resume) if options.resume else None
+    hardware = choose(options, checkpoint.precision if checkpoint else None)
+    options = replace(options, precision=hardware.precision)
     plan = plan_of(options)
-    checkpoint = resume_point(options.resume, plan.identity) if options.resume else None
-    hardware = choose(options)
+    if checkpoint:
+        checkpoint.require(plan.identity)
 
     folder = _opened_folder(options)
     if rank() == 0:

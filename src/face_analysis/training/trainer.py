@@ -18,7 +18,7 @@ from face_analysis.training.hardware import Hardware
 from face_analysis.training.options import TrainOptions
 from face_analysis.training.plan import Plan
 from face_analysis.training.saving.background import BackgroundIO
-from face_analysis.training.saving.checkpoints import Identity
+from face_analysis.training.saving.checkpoints import PRECISION, Identity
 from face_analysis.training.saving.metrics_log import LogSteps, MetricsLog
 from face_analysis.training.saving.run_folder import SCORE, RunFolder
 from face_analysis.training.saving.saver import Saver, StopOnSignal
@@ -42,7 +42,7 @@ def make_trainer(
         num_nodes=hardware.machines,
         # All processes come to the same averages of batch norms by themselves.
         strategy=DDPStrategy(broadcast_buffers=False) if world() > 1 else "auto",
-        precision=hardware.precision,  # type: ignore[arg-type]  # "auto" is resolved by now
+        precision=options.precision,  # type: ignore[arg-type]  # "auto" is resolved by now
         max_epochs=options.epochs,
         accumulate_grad_batches=options.accumulate,
         gradient_clip_val=options.clip or None,
@@ -70,7 +70,7 @@ def _callbacks(
     options: TrainOptions, folder: RunFolder, plan: Plan, failures: FailureLog, files: BackgroundIO
 ) -> list[L.Callback]:
     callbacks: list[L.Callback] = [
-        Identity(plan.identity),
+        Identity({**plan.identity, PRECISION: options.precision}),
         RecordFailures(failures),
         *([AverageWeights(options.ema)] if options.ema else []),
         LogSteps(max(1, min(50, plan.task.epoch_steps // 5))),

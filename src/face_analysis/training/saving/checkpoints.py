@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import lightning as L
 import torch
 
 from face_analysis.errors import MissingFileError, ModelMismatchError
+from face_analysis.training.options import Precision
 from face_analysis.training.saving.run_folder import RunFolder
 
 IDENTITY = "face_analysis"
+PRECISION = "precision"
+"""The entry that says the number format; it may change when a run is resumed, unlike the rest."""
 
 
 class Identity(L.Callback):
@@ -28,14 +31,29 @@ class Identity(L.Callback):
 
 @dataclass(frozen=True)
 class ResumePoint:
-    """A checkpoint, and how many steps it is from the run's beginning."""
+    """A checkpoint, how many steps it is from the run's beginning, and what run it is of."""
 
     path: Path
     step: int
+    identity: dict[str, Any]
+
+    @property
+    def precision(self) -> Precision:
+        """The number format it was reached in."""
+        return cast("Precision", self.identity[PRECISION])
+
+    def require(self, identity: dict[str, Any]) -> None:
+        """Raises ModelMismatchError, naming what differs, where it is of another run."""
+        for what, wanted in identity.items():
+            if (there := self.identity.get(what)) != wanted:
+                raise ModelMismatchError(
+                    f"{self.path} is a run of {what} {there}, not of {wanted}; "
+                    "give the options it was started with, or start a new run without --resume"
+                )
 
 
-def resume_point(resume: Path, identity: dict[str, Any]) -> ResumePoint:
-    """The checkpoint of a run folder (its last) or a file, if it is of a run with this identity."""
+def resume_point(resume: Path) -> ResumePoint:
+    """The checkpoint of a run folder (its last) or a file. Raises MissingFileError or ModelMismatchError."""
     path, folder = resume, RunFolder(resume)
     if resume.is_dir():
         # A run that was killed while it saved for the first time may have its best network alone.
@@ -43,14 +61,7 @@ def resume_point(resume: Path, identity: dict[str, Any]) -> ResumePoint:
     if not path.is_file():
         raise MissingFileError(path, "checkpoint to resume")
     content = read_checkpoint(path)
-    found = content[IDENTITY]
-    for what, wanted in identity.items():
-        if (there := found.get(what)) != wanted:
-            raise ModelMismatchError(
-                f"{path} is a run of {what} {there}, not of {wanted}; "
-                "give the options it was started with, or start a new run without --resume"
-            )
-    return ResumePoint(path, content["global_step"])
+    return ResumePoint(path, content["global_step"], content[IDENTITY])
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
