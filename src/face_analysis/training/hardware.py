@@ -25,7 +25,7 @@ class Hardware:
     description: str
 
 
-def choose(options: TrainOptions, begun_in: Precision | None = None) -> Hardware:
+def choose(options: TrainOptions, begun_in: Precision | None) -> Hardware:
     """A GPU where there is one, for each process; and the number format.
 
     Unless told otherwise a resumed run keeps the one it was `begun_in`; a new one has bf16 where it is fast.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import lightning as L
 import torch
@@ -31,16 +31,12 @@ class Identity(L.Callback):
 
 @dataclass(frozen=True)
 class ResumePoint:
-    """A checkpoint, how many steps it is from the run's beginning, and what run it is of."""
+    """A checkpoint, its steps from the run's beginning, its number format, and what run it is of."""
 
     path: Path
     step: int
+    precision: Precision
     identity: dict[str, Any]
-
-    @property
-    def precision(self) -> Precision:
-        """The number format it was reached in."""
-        return cast("Precision", self.identity[PRECISION])
 
     def require(self, identity: dict[str, Any]) -> None:
         """Raises ModelMismatchError, naming what differs, where it is of another run."""
@@ -61,7 +57,8 @@ def resume_point(resume: Path) -> ResumePoint:
     if not path.is_file():
         raise MissingFileError(path, "checkpoint to resume")
     content = read_checkpoint(path)
-    return ResumePoint(path, content["global_step"], content[IDENTITY])
+    identity = content[IDENTITY]
+    return ResumePoint(path, content["global_step"], identity[PRECISION], identity)
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
