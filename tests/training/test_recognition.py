@@ -231,10 +231,10 @@ class OneLayer(Backbone):
 
     def __init__(self, config: BackboneConfig) -> None:
         super().__init__()
+        size = config.embedding_size
         self.layers = nn.Sequential(
-            nn.AvgPool2d(8), nn.Flatten(), nn.LazyLinear(config.embedding_size), nn.LazyBatchNorm1d()
+            nn.AvgPool2d(8), nn.Flatten(), nn.Linear(3 * 14 * 14, size), nn.BatchNorm1d(size)
         )
-        self.raw(torch.zeros(2, 3, 112, 112))
 
     def raw(self, images: Tensor) -> Tensor:
         """(N, 3, 112, 112) -> (N, D)."""
