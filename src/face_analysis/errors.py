@@ -96,6 +96,10 @@ class WriteError(FaceAnalysisError):
         super().__init__(f"cannot write {path}: {reason}; free space or choose another place, then run again")
 
 
+class OutputError(FaceAnalysisError):
+    """An output that would replace an input or an earlier result, or that another run is writing."""
+
+
 class NonFiniteLossError(FaceAnalysisError):
     """The loss became infinite or NaN; names step, images and learning rate."""
 

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import csv
+import fcntl
+import hashlib
 import os
+import re
+import secrets
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -12,22 +16,27 @@ from pathlib import Path
 from face_analysis.errors import WriteError
 from face_analysis.types import ImageFailure
 
+_PARTIAL = re.compile(r"\.([0-9a-f]{12})-[0-9a-f]{8}\.partial")
+
 
 @contextmanager
 def whole_file(path: Path | str) -> Iterator[Path]:
-    """Give a hidden name beside `path` to write to; when the block ends well, sync it and rename it.
+    """Give a hidden file beside `path` to write to; when the block ends well, sync it and rename it.
 
     If the block fails the hidden file is removed and a file already at `path` stays as it was. The folder is
     made if absent. Raises WriteError for any OSError of the block.
     """
     path = Path(path)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    partial = path.with_name(f".{_key(path.name)}-{secrets.token_hex(4)}.partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        yield partial
-        with partial.open("rb") as file:
-            os.fsync(file.fileno())
-        partial.replace(path)
+        with partial.open("xb") as held:
+            with suppress(OSError):  # where locks are not supported
+                fcntl.flock(held, fcntl.LOCK_EX)  # tells that its writer lives
+            yield partial
+            with partial.open("rb") as file:
+                os.fsync(file.fileno())
+            partial.replace(path)
     except OSError as error:
         raise WriteError(path, error) from error
     finally:
@@ -35,10 +44,32 @@ def whole_file(path: Path | str) -> Iterator[Path]:
             partial.unlink()
 
 
-def remove_partials(folder: Path) -> None:
-    """Remove what killed runs left of files that they were writing anywhere under the folder."""
-    for path in folder.rglob(".*.partial"):
-        path.unlink(missing_ok=True)
+def remove_stale(paths: Iterable[Path], name: str | None = None) -> None:
+    """Remove, among these, the hidden files of `whole_file` whose writers were killed.
+
+    With `name` those of this file alone. Files that are still written, links, and names of another form stay.
+    """
+    for path in paths:
+        found = _PARTIAL.fullmatch(path.name)
+        if not found or (name is not None and found[1] != _key(name)):
+            continue
+        with suppress(OSError):
+            descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                path.unlink()
+            finally:
+                os.close(descriptor)
+
+
+def hidden_name(name: str, kind: str) -> str:
+    """The name of a hidden file about another: `.<name>.<kind>`, or with a hash where that is too long."""
+    hidden = f".{name}.{kind}"
+    return hidden if len(os.fsencode(hidden)) <= 255 else f".{_key(name)}.{kind}"
+
+
+def _key(name: str) -> str:
+    return hashlib.sha256(os.fsencode(name)).hexdigest()[:12]
 
 
 def write_text(path: Path | str, text: str) -> None:

@@ -10,7 +10,12 @@ from types import TracebackType
 from typing import Any, Self
 
 from face_analysis.errors import UsageError, WriteError
-from face_analysis.files import remove_partials
+from face_analysis.files import hidden_name
+
+
+def journal_path(output: Path) -> Path:
+    """Where the journal of the run that writes `output` is kept."""
+    return output.with_name(hidden_name(output.name, "journal"))
 
 
 class Journal:
@@ -18,18 +23,15 @@ class Journal:
 
     Records after the last block's mark are of a run that was cut off, and are dropped. `identity` says what
     the run is of; a journal of something else is refused with UsageError. Without `resume` an old journal is
-    replaced; with it, files that the killed run left half-written beside the output or below are removed.
-    Every failed write raises WriteError. `remove` it when the output is whole.
+    replaced. Every failed write raises WriteError. `remove` it when the output is whole.
     """
 
     def __init__(self, output: Path, identity: dict[str, Any], *, resume: bool) -> None:
-        self.path = output.with_name(f".{output.name}.journal")
+        self.path = journal_path(output)
         self.done = 0
         self._pending: list[str] = []
         try:
             output.parent.mkdir(parents=True, exist_ok=True)
-            if resume:
-                remove_partials(output.parent)
             begun = resume and self.path.exists() and self._take_up(identity)
             self._file = self.path.open("ab" if begun else "wb")
             if not begun:

@@ -86,7 +86,7 @@ def test_a_run_killed_ten_times_ends_as_an_undisturbed_one(
         begun = list((run / "checkpoints").glob("[!.]*"))
         done = max((int(content(path)["global_step"]) for path in begun), default=0)
         step = min(done + draw.randrange(6), last_step)
-        resume = {"resume": run} if begun else {}
+        resume = {"resume": run} if begun else {"overwrite": True}
         assert killed(make(workers=number % 2 * 2, **resume, **settings), step, draw.choice(HOOKS))
     train(make(workers=2, resume=run, **settings))
     assert (run / "metrics.csv").read_bytes() == (whole / "metrics.csv").read_bytes()

@@ -14,6 +14,7 @@ from face_analysis.datasets.pack import pack
 from face_analysis.datasets.sources import FolderSource
 from face_analysis.errors import (
     ModelMismatchError,
+    OutputError,
     UsageError,
 )
 from face_analysis.models.weights import load_attributes, load_model
@@ -128,7 +129,7 @@ def test_a_damaged_checkpoint_is_refused(options: MakeOptions, tmp_path: Path) -
 
 def test_a_run_folder_in_use_is_not_written_over(options: MakeOptions) -> None:
     train(options(epochs=1))
-    with pytest.raises(UsageError, match="holds a run already"):
+    with pytest.raises(OutputError, match="not empty"):
         train(options(epochs=1))
 
 

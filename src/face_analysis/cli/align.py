@@ -11,6 +11,7 @@ from face_analysis.cli.parser import parse
 from face_analysis.errors import UsageError
 from face_analysis.files import write_text
 from face_analysis.options import Opt, to_yaml
+from face_analysis.outputs import Overwrite, Resume, claim_folder
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,8 @@ class AlignOptions:
     threshold: Annotated[float, Opt("score from which the detector's find is a face, 0 to 1")] = 0.7
     quality: Annotated[int, Opt("of JPEG and WebP chips, 1 to 100")] = 95
     workers: Annotated[int, Opt("threads that decode, detect and align", "-w")] = 2
-    resume: Annotated[bool, Opt("go on where a stopped run into the same folder was")] = False
+    resume: Resume = False
+    overwrite: Overwrite = False
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -46,11 +48,15 @@ def main(arguments: Sequence[str]) -> int:
     cutter = face_cutter(
         options.faces, options.min_size, options.threshold, rotations=options.rotations, whole=options.whole
     )
-    write_text(options.dest / "config.yaml", to_yaml(options))
-    failures = FailureLog(options.dest / "errors.csv", keep=options.resume)
-    run = AlignRun(options.dest, options.quality, options.workers, options.resume)
+    read = (options.source, options.image_list)
+    claim = claim_folder(
+        options.dest, read, overwrite=options.overwrite, resume=options.resume, pictures=True
+    )
     unread = 0
-    with tqdm(total=len(source), unit=" photos", desc="align") as bar:
+    with claim, tqdm(total=len(source), unit=" photos", desc="align") as bar:
+        write_text(options.dest / "config.yaml", to_yaml(options))
+        failures = FailureLog(options.dest / "errors.csv", keep=options.resume)
+        run = AlignRun(options.dest, options.quality, options.workers, options.resume)
         for cut in align_source(source, cutter, failures, run, _settings(options)):
             unread += cut.failure is not None
             bar.update()

@@ -13,6 +13,7 @@ from face_analysis.cli.parser import parse
 from face_analysis.errors import EmptyDataError, UsageError
 from face_analysis.files import FailureLog, whole_file, write_text
 from face_analysis.options import Opt, to_yaml
+from face_analysis.outputs import Overwrite, claim_file, claim_folder
 
 SetName = Literal[
     "aaf", "afad", "agedb", "cacd", "imdb-wiki", "imfdb", "megaage-asian", "morph", "utkface"
@@ -29,6 +30,7 @@ class NormalizeOptions:
     image_list: Annotated[
         Path | None, Opt("list that came with the set, or for sets labelled by name a list of names", "-i")
     ] = None
+    overwrite: Overwrite = False
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,7 @@ class SplitOptions:
         Opt("labels to share out evenly (default: those of the list)"),
     ] = ()
     seed: Annotated[int, Opt("seed of the choice")] = 0
+    overwrite: Overwrite = False
 
 
 @dataclass(frozen=True)
@@ -56,6 +59,7 @@ class CountOptions:
 
     lists: Annotated[tuple[Path, ...], Opt("image lists", positional=True)]
     dest: Annotated[Path, Opt("folder for counts.csv and counts.png", "-d")]
+    overwrite: Overwrite = False
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -73,14 +77,17 @@ def normalize(arguments: Sequence[str]) -> int:
 
     public = PUBLIC_SETS[options.dataset]
     found = convert(public, set_rows(public, options.source, options.image_list), options.source)
-    failures = FailureLog(options.dest.with_suffix(".errors.csv"))
-    failures.add(found.failures)
-    if not len(found.listed):
-        raise EmptyDataError(
-            f"no image fits {options.dataset}, so no list is written; the reasons are in {failures.path}"
-        )
-    write_text(options.dest.with_suffix(".yaml"), to_yaml(options))
-    write_image_list(options.dest, found.listed)
+    config, errors = (Path(f"{options.dest}.{name}") for name in ("config.yaml", "errors.csv"))
+    read = (options.source, options.image_list)
+    with claim_file(options.dest, read, beside=(config, errors), overwrite=options.overwrite):
+        failures = FailureLog(errors)
+        failures.add(found.failures)
+        if not len(found.listed):
+            raise EmptyDataError(
+                f"no image fits {options.dataset}, so no list is written; the reasons are in {failures.path}"
+            )
+        write_text(config, to_yaml(options))
+        write_image_list(options.dest, found.listed)
     if found.odd_ages:
         logging.warning("ages outside 0 to 100, listed as unknown: %d", found.odd_ages)
     print(f"{options.dest}: {len(found.listed)} images")
@@ -104,11 +111,12 @@ def split(arguments: Sequence[str]) -> int:
     groups = read_groups(options.groups) if options.groups is not None else None
     listed = read_image_list(options.list)
     parts = split_list(listed, options.shares, options.by, groups, options.stratify, options.seed)
-    write_text(options.dest / "config.yaml", to_yaml(options))
-    for name, part in zip(options.names, parts, strict=True):
-        path = options.dest / f"{name}.csv"
-        write_image_list(path, part)
-        print(f"{path}: {len(part)} images")
+    with claim_folder(options.dest, (options.list, options.groups), overwrite=options.overwrite):
+        write_text(options.dest / "config.yaml", to_yaml(options))
+        for name, part in zip(options.names, parts, strict=True):
+            path = options.dest / f"{name}.csv"
+            write_image_list(path, part)
+            print(f"{path}: {len(part)} images")
     return 0
 
 
@@ -126,9 +134,10 @@ def count(arguments: Sequence[str]) -> int:
     for path in options.lists:
         listed = read_image_list(path)
         counts[str(path)] = count_groups(listed.labels, len(listed))
-    write_text(options.dest / "config.yaml", to_yaml(options))
-    write_text(options.dest / "counts.csv", counts_csv(counts))
-    with figure_style(), whole_file(options.dest / "counts.png") as partial:
-        counts_figure(counts).savefig(partial, format="png")
+    with claim_folder(options.dest, options.lists, overwrite=options.overwrite):
+        write_text(options.dest / "config.yaml", to_yaml(options))
+        write_text(options.dest / "counts.csv", counts_csv(counts))
+        with figure_style(), whole_file(options.dest / "counts.png") as partial:
+            counts_figure(counts).savefig(partial, format="png")
     print(counts_markdown(counts))
     return 0

@@ -11,6 +11,7 @@ from face_analysis.cli.parser import parse
 from face_analysis.errors import UsageError
 from face_analysis.files import write_text
 from face_analysis.options import Opt, to_yaml
+from face_analysis.outputs import Overwrite, claim_folder
 
 if TYPE_CHECKING:
     from face_analysis.audit.images import AuditedImages
@@ -40,6 +41,7 @@ class AuditOptions:
     faces: Annotated[bool, Opt("count the faces of each image")] = False
     similarity: Annotated[float, Opt("from which two pictures are copies, 0 to 1")] = 0.88
     workers: Annotated[int, Opt("threads that read images", "-w")] = 2
+    overwrite: Overwrite = False
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -55,15 +57,18 @@ def main(arguments: Sequence[str]) -> int:
     from face_analysis.reports.audit.page import audit_page
 
     images = _images(options)
-    write_text(options.dest / "config.yaml", to_yaml(options))
-    for found in tqdm(scan(images, _look(options), options.workers), "audit", len(images), unit=" images"):
-        complete = found
-    report = audit(images, complete, options.similarity)
-    write_tables(report, options.dest)
-    write_text(options.dest / "audit.html", audit_page(report))
-    print(_table(report))
-    if options.fix is not None:
-        _fix(report, options)
+    with claim_folder(options.dest, (*options.lists, options.source), overwrite=options.overwrite):
+        write_text(options.dest / "config.yaml", to_yaml(options))
+        for found in tqdm(
+            scan(images, _look(options), options.workers), "audit", len(images), unit=" images"
+        ):
+            complete = found
+        report = audit(images, complete, options.similarity)
+        write_tables(report, options.dest)
+        write_text(options.dest / "audit.html", audit_page(report))
+        print(_table(report))
+        if options.fix is not None:
+            _fix(report, options)
     print(f"\nreport: {options.dest / 'audit.html'}")
     return 1 if complete.reasons else 0
 

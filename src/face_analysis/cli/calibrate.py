@@ -10,6 +10,7 @@ from typing import Annotated
 from face_analysis.cli.parser import parse
 from face_analysis.files import write_text
 from face_analysis.options import Opt, to_yaml
+from face_analysis.outputs import Overwrite, claim_folder
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,7 @@ class CalibrateOptions:
     training_data: Annotated[str | None, Opt("what the card says of it (default: as in the old)")] = None
     batch_size: Annotated[int, Opt("images a forward pass", "-b")] = 96
     workers: Annotated[int, Opt("threads that decode, detect and align", "-w")] = 2
+    overwrite: Overwrite = False
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -50,18 +52,20 @@ def main(arguments: Sequence[str]) -> int:
     model = replace(model, card=replace(model.card, mirrored=model.card.mirrored or options.mirror))
     source = open_source(options.source, options.image_list)
     cutter = face_cutter("centre", whole=True) if options.align else FaceCutter()
-    done = calibrate(model, source, cutter, options.batch_size, options.workers)
-    failures = FailureLog(options.dest / "errors.csv")
-    failures.add(done.failures)
-    write_report(done.report, done.labels, done.predictions, options.dest)
-    write_calibration(done.fit, options.dest)
-    write_text(options.dest / "config.yaml", to_yaml(options))
-    card = replace(
-        done.card,
-        name=options.name or done.card.name,
-        training_data=options.training_data or done.card.training_data,
-    )
-    save_model(options.dest / "model.safetensors", model.network, card)
+    read = (options.model, options.source, options.image_list)
+    with claim_folder(options.dest, read, overwrite=options.overwrite):
+        done = calibrate(model, source, cutter, options.batch_size, options.workers)
+        failures = FailureLog(options.dest / "errors.csv")
+        failures.add(done.failures)
+        write_report(done.report, done.labels, done.predictions, options.dest)
+        write_calibration(done.fit, options.dest)
+        write_text(options.dest / "config.yaml", to_yaml(options))
+        card = replace(
+            done.card,
+            name=options.name or done.card.name,
+            training_data=options.training_data or done.card.training_data,
+        )
+        save_model(options.dest / "model.safetensors", model.network, card)
     print(f"{overall_table(done.report)}\n\n{calibration_table(done.fit)}")
     print(f"model: {options.dest / 'model.safetensors'}")
     return failures.report()

@@ -13,6 +13,7 @@ from face_analysis.cli.parser import parse
 from face_analysis.errors import UsageError
 from face_analysis.files import FailureLog, write_text
 from face_analysis.options import Opt, to_yaml
+from face_analysis.outputs import Overwrite, claim_folder
 
 if TYPE_CHECKING:
     from face_analysis.evaluation.verification import VerificationReport
@@ -36,6 +37,7 @@ class EvaluateOptions(EmbedderOptions):
     ] = None
     workers: Annotated[int, Opt("threads that decode and align the images of IJB", "-w")] = 2
     no_flip: Annotated[bool, Opt("do not add the embedding of the mirrored chip")] = False
+    overwrite: Overwrite = False
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -58,10 +60,13 @@ def _evaluate(predictions: Path, labels: Path, options: EvaluateOptions) -> int:
     from face_analysis.reports.attributes.files import write_report
     from face_analysis.reports.attributes.tables import overall_table
 
-    joined = join(read_image_list(labels), read_predictions(predictions))
-    report = evaluate(joined.labels, joined.predictions, age_count=joined.age_count, missing=joined.missing)
-    write_report(report, joined.labels, joined.predictions, options.dest)
-    write_text(options.dest / "config.yaml", to_yaml(options))
+    with claim_folder(options.dest, (predictions, labels), overwrite=options.overwrite):
+        joined = join(read_image_list(labels), read_predictions(predictions))
+        report = evaluate(
+            joined.labels, joined.predictions, age_count=joined.age_count, missing=joined.missing
+        )
+        write_report(report, joined.labels, joined.predictions, options.dest)
+        write_text(options.dest / "config.yaml", to_yaml(options))
     print(overall_table(report))
     print(f"\nreport: {options.dest / 'metrics.md'}")
     if joined.missing:
@@ -82,7 +87,6 @@ def _verify(options: EvaluateOptions) -> int:
     sets = [open_ijb(path) if is_ijb(path) else open_pairs(path) for path in paths]
     threshold = None if options.card is None else read_threshold(options.card)
     embedder = embedder_of(options, flip=not options.no_flip)
-    failures = FailureLog(options.dest / "errors.csv")
 
     def verified(given: PairSet | IjbSet) -> VerificationReport:
         if isinstance(given, IjbSet):
@@ -90,9 +94,11 @@ def _verify(options: EvaluateOptions) -> int:
         failures.add(given.failures)
         return verify_set(given, embedder, options.batch_size)
 
-    reports = [verified(given) for given in sets]
-    write_verification(reports, options.dest, threshold)
-    write_text(options.dest / "config.yaml", to_yaml(options))
+    with claim_folder(options.dest, (*paths, options.card), overwrite=options.overwrite):
+        failures = FailureLog(options.dest / "errors.csv")
+        reports = [verified(given) for given in sets]
+        write_verification(reports, options.dest, threshold)
+        write_text(options.dest / "config.yaml", to_yaml(options))
     print(verification_tables(reports, threshold).strip())
     print(f"\nreport: {options.dest / 'verification.md'}")
     return failures.report()

@@ -12,6 +12,7 @@ from face_analysis.cli.parser import parse
 from face_analysis.errors import UsageError
 from face_analysis.files import write_text
 from face_analysis.options import Opt, to_yaml
+from face_analysis.outputs import Overwrite, Resume, claim_folder
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +31,8 @@ class ExtractOptions(EmbedderOptions):
         Literal["set", "original"], Opt("original: <parent folder>/<stem>.npy, a file an image")
     ] = "set"
     workers: Annotated[int, Opt("threads that decode, detect and align", "-w")] = 2
-    resume: Annotated[bool, Opt("go on where a stopped run into the same folder was")] = False
+    resume: Resume = False
+    overwrite: Overwrite = False
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -51,20 +53,15 @@ def main(arguments: Sequence[str]) -> int:
     cutter = FaceCutter()
     if not options.aligned:
         cutter = face_cutter(options.faces, threshold=options.threshold, whole=options.whole)
-    write_text(options.dest / "config.yaml", to_yaml(options))
-    failures = FailureLog(options.dest / "errors.csv", keep=options.resume)
-    run = ExtractRun(options.dest, options.format, options.batch_size, options.workers, options.resume)
+    # Files of the original's layout are called .npy, which no photo and no list is.
+    read = () if options.format == "original" else (options.source, options.image_list)
     unread = 0
-    with tqdm(total=len(source), unit=" photos", desc="extract") as bar:
-        cuts = extract_source(
-            source,
-            cutter,
-            embedder,
-            failures,
-            run,
-            _settings(options),
-        )
-        for cut in cuts:
+    claim = claim_folder(options.dest, read, overwrite=options.overwrite, resume=options.resume)
+    with claim, tqdm(total=len(source), unit=" photos", desc="extract") as bar:
+        write_text(options.dest / "config.yaml", to_yaml(options))
+        failures = FailureLog(options.dest / "errors.csv", keep=options.resume)
+        run = ExtractRun(options.dest, options.format, options.batch_size, options.workers, options.resume)
+        for cut in extract_source(source, cutter, embedder, failures, run, _settings(options)):
             unread += cut.failure is not None
             bar.update()
     print(options.dest)
@@ -81,5 +78,5 @@ def _check(options: ExtractOptions) -> None:
 
 def _settings(options: ExtractOptions) -> dict[str, str]:
     """What the features depend on beside the photos."""
-    aside = {"dest", "workers", "resume", "source", "image_list"}
+    aside = {"dest", "workers", "resume", "overwrite", "source", "image_list"}
     return {name: str(value) for name, value in vars(options).items() if name not in aside}

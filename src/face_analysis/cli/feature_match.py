@@ -12,6 +12,7 @@ from face_analysis.cli.parser import parse
 from face_analysis.errors import UsageError
 from face_analysis.files import FailureLog, write_text
 from face_analysis.options import Opt, to_yaml
+from face_analysis.outputs import claim_file
 
 
 @dataclass(frozen=True)
@@ -41,15 +42,17 @@ def main(arguments: Sequence[str]) -> int:
     from face_analysis.matching.subjects import PATH_RULES
 
     rule = options.dataset.upper()
-    write_text(options.output / f"{options.group}_config.yaml", to_yaml(options))
-    failures = FailureLog(options.output / f"{options.group}_errors.csv")
-    with TemporaryDirectory(prefix=".features-", dir=options.output) as folder:
-        probes = gather_features(options.probes, Path(folder, "probes"), failures)
-        listed = options.gallery
-        gallery = None if listed is None else gather_features(listed, Path(folder, "gallery"), failures)
-        comparison = compare(probes, gallery, subject=rule if rule in PATH_RULES else "original")
-        with tqdm(total=comparison.pairs, unit=" pairs", unit_scale=True, desc="scores") as bar:
-            start = options.output / options.group
-            write_scores(comparison, "npy", start, options.memory * 1e9, bar.update)
+    start = options.output / options.group
+    read = (options.probes, options.gallery)
+    with claim_file(Path(f"{start}_authentic.npy"), read, overwrite=True):  # the original's habit
+        write_text(options.output / f"{options.group}_config.yaml", to_yaml(options))
+        failures = FailureLog(options.output / f"{options.group}_errors.csv")
+        with TemporaryDirectory(prefix=".features-", dir=options.output) as folder:
+            probes = gather_features(options.probes, Path(folder, "probes"), failures)
+            listed = options.gallery
+            gallery = None if listed is None else gather_features(listed, Path(folder, "gallery"), failures)
+            comparison = compare(probes, gallery, subject=rule if rule in PATH_RULES else "original")
+            with tqdm(total=comparison.pairs, unit=" pairs", unit_scale=True, desc="scores") as bar:
+                write_scores(comparison, "npy", start, options.memory * 1e9, bar.update)
     print(options.output)
     return failures.report()

@@ -14,6 +14,7 @@ from face_analysis.cli.parser import parse
 from face_analysis.errors import UsageError
 from face_analysis.files import write_text
 from face_analysis.options import Opt, to_yaml
+from face_analysis.outputs import Overwrite, Resume, claim_folder
 
 if TYPE_CHECKING:
     from face_analysis.matching.comparison import Comparison, Side
@@ -45,7 +46,8 @@ class MatchOptions:
     scores: Annotated[Literal["none", "npy", "parquet"], Opt("write every score, too")] = "none"
     prefix: Annotated[str, Opt("of the files of scores", "-gr")] = "all"
     memory: Annotated[float, Opt("GB for panels and counts, beside Python's and torch's own 0.3")] = 1
-    resume: Annotated[bool, Opt("go on where a stopped run into the same folder was")] = False
+    resume: Resume = False
+    overwrite: Overwrite = False
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -60,19 +62,21 @@ def main(arguments: Sequence[str]) -> int:
     from face_analysis.matching.score_files import write_scores
 
     comparison = _comparison(options)
-    write_text(options.output / "config.yaml", to_yaml(options))
     facts, settings = _facts(options, comparison), _settings(options)
     identity = facts | {"tail": settings.tail, "memory": settings.memory, "followed": settings.followed}
-    saved = SavedTally(options.output, identity, resume=options.resume)
-    with tqdm(total=comparison.pairs, unit=" pairs", unit_scale=True, desc="match") as bar:
-        result = match(comparison, settings, saved, bar.update)
-    if options.scores != "none":
-        start = options.output / options.prefix
-        with tqdm(total=comparison.pairs, unit=" pairs", unit_scale=True, desc="scores") as bar:
-            write_scores(comparison, options.scores, start, settings.memory, bar.update)
-    command = shlex.join(["face-analysis", "match", *arguments])
-    _write(options, comparison, result, {"version": __version__, "command": command, **facts})
-    saved.remove()
+    read = (options.probes, options.gallery)
+    with claim_folder(options.output, read, overwrite=options.overwrite, resume=options.resume):
+        write_text(options.output / "config.yaml", to_yaml(options))
+        saved = SavedTally(options.output, identity, resume=options.resume)
+        with tqdm(total=comparison.pairs, unit=" pairs", unit_scale=True, desc="match") as bar:
+            result = match(comparison, settings, saved, bar.update)
+        if options.scores != "none":
+            start = options.output / options.prefix
+            with tqdm(total=comparison.pairs, unit=" pairs", unit_scale=True, desc="scores") as bar:
+                write_scores(comparison, options.scores, start, settings.memory, bar.update)
+        command = shlex.join(["face-analysis", "match", *arguments])
+        _write(options, comparison, result, {"version": __version__, "command": command, **facts})
+        saved.remove()
     return 0
 
 

@@ -13,6 +13,7 @@ from face_analysis.cli.model_verify import checks
 from face_analysis.cli.parser import parse
 from face_analysis.errors import UsageError
 from face_analysis.options import Opt
+from face_analysis.outputs import Overwrite, claim_file
 from face_analysis.zoo.catalogue import CATALOGUE
 from face_analysis.zoo.find import find, take_in
 
@@ -58,6 +59,7 @@ class ImportOptions:
     ] = None
     net_mode: Annotated[Literal["ir", "ir_se"], Opt("with or without SE", "-n")] = "ir_se"
     depth: Annotated[int, Opt("50, 100 or 152", "-dp")] = 50
+    overwrite: Overwrite = False
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -117,6 +119,7 @@ def import_model(arguments: Sequence[str]) -> int:
     network, card = import_original(
         options.model, options.head, options.attribute, options.depth, options.net_mode
     )
-    save_model(options.dest, network, card)
+    with claim_file(options.dest, (options.model, options.head), overwrite=options.overwrite):
+        save_model(options.dest, network, card)
     print(options.dest)
     return 0

@@ -11,6 +11,7 @@ from face_analysis.cli.parser import parse
 from face_analysis.errors import UsageError
 from face_analysis.files import write_text
 from face_analysis.options import Opt, to_yaml
+from face_analysis.outputs import Overwrite, Resume, claim_file
 
 if TYPE_CHECKING:
     from face_analysis.datasets.pack import Encoding
@@ -35,7 +36,8 @@ class PackOptions:
     size: Annotated[int | None, Opt("write images anew, square, with this side in pixels")] = None
     quality: Annotated[int, Opt("of JPEG images written anew, 1 to 100")] = 95
     strict: Annotated[bool, Opt("write nothing if an image cannot be used")] = False
-    resume: Annotated[bool, Opt("go on where a killed run was")] = False
+    resume: Resume = False
+    overwrite: Overwrite = False
     workers: Annotated[int, Opt("threads that read images", "-w")] = 2
 
 
@@ -52,15 +54,26 @@ def main(arguments: Sequence[str]) -> int:
         return verify(arguments[1:])
     options = parse("pack", PackOptions, arguments)
     _check(options)
+    from face_analysis.datasets.lmdb.unfinished import unfinished_path
     from face_analysis.datasets.pack import PackSettings, pack
     from face_analysis.files import FailureLog
 
     path = destination(options)
     settings = PackSettings(_encoding(options), options.strict, options.resume, options.workers)
-    report = pack(_source(options), path, options.attribute, settings)
-    write_text(path.with_suffix(".yaml"), to_yaml(options))
-    failures = FailureLog(path.with_suffix(".errors.csv"))
-    failures.add(report.failures)
+    config, errors = (Path(f"{path}.{name}") for name in ("config.yaml", "errors.csv"))
+    claim = claim_file(
+        path,
+        (options.list, options.source),
+        beside=(config, errors),
+        unfinished=unfinished_path(path),
+        overwrite=options.overwrite,
+        resume=options.resume,
+    )
+    with claim:
+        report = pack(_source(options), path, options.attribute, settings)
+        write_text(config, to_yaml(options))
+        failures = FailureLog(errors)
+        failures.add(report.failures)
     print(f"{path}: {report.written} images; {report.left_out} without a known {options.attribute} left out")
     return failures.report()
 

@@ -13,6 +13,7 @@ from face_analysis.cli.parser import parse
 from face_analysis.errors import EmptyDataError, MissingFileError, PackedFileError, UsageError
 from face_analysis.files import FailureLog, write_text
 from face_analysis.options import Opt, to_yaml
+from face_analysis.outputs import Overwrite, claim_folder
 
 if TYPE_CHECKING:
     from face_analysis.datasets.pairs.pairs import Pairs
@@ -45,6 +46,7 @@ class BuildOptions:
     seed: Annotated[int, Opt("people: of the pairs that are drawn")] = 0
     name: Annotated[str | None, Opt("of the set (default: that of the .bin file or protocol)", "-n")] = None
     workers: Annotated[int, Opt("threads that decode, detect and align", "-w")] = 2
+    overwrite: Overwrite = False
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -111,9 +113,11 @@ def _build_bins(options: BuildOptions) -> int:
 def _build(options: BuildOptions, folder: Path, source: ImageSource, pairs: Pairs, cutter: FaceCutter) -> int:
     from face_analysis.inference.pairs import build_pairs
 
-    failures = FailureLog(folder / "errors.csv")
-    built = build_pairs(source, pairs, cutter, folder, failures, options.workers)
-    write_text(folder / "config.yaml", to_yaml(options))
+    read = (options.source, source.origin, options.pairs)
+    with claim_folder(folder, read, overwrite=options.overwrite):
+        failures = FailureLog(folder / "errors.csv")
+        built = build_pairs(source, pairs, cutter, folder, failures, options.workers)
+        write_text(folder / "config.yaml", to_yaml(options))
     print(
         f"{folder}: {len(built.images)} images, {int((~built.found).sum())} without a face found; "
         f"{len(built.pairs)} pairs, {len(pairs) - len(built.pairs)} left out"

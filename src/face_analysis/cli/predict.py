@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -12,6 +13,7 @@ from face_analysis.cli.parser import parse
 from face_analysis.errors import UsageError
 from face_analysis.files import write_text
 from face_analysis.options import Opt, to_yaml
+from face_analysis.outputs import Overwrite, Resume, claim_file, claim_folder, own_names
 
 if TYPE_CHECKING:
     from face_analysis.datasets.sources import ImageSource
@@ -48,7 +50,8 @@ class PredictOptions:
     format: Annotated[
         Literal["csv", "jsonl", "parquet", "original"], Opt("of the file; original: path and codes as text")
     ] = "csv"
-    resume: Annotated[bool, Opt("go on where a stopped run into the same folder was")] = False
+    resume: Resume = False
+    overwrite: Overwrite = False
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -105,18 +108,32 @@ def _write(
     from face_analysis.datasets.predictions.files import SUFFIXES
     from face_analysis.files import FailureLog
     from face_analysis.inference.predict import PredictionRun, predict_source
+    from face_analysis.journal import journal_path
 
-    name = (options.image_list or source.origin).stem
+    origin = options.image_list or source.origin
+    name = origin.name if origin.is_dir() else origin.stem
     path = dest / f"{name}_predictions{SUFFIXES[options.format]}"
-    write_text(dest / "config.yaml", to_yaml(options))
-    failures = FailureLog(dest / f"{name}_errors.csv", keep=options.resume)
-    run = PredictionRun(path, options.format, options.batch_size, options.workers, options.resume)
-    photos = predict_source(source, cutter, predictor, failures, run, _settings(options))
+    config, errors = dest / f"{name}_config.yaml", dest / f"{name}_errors.csv"
+    claim = claim_file(
+        path,
+        _read(options, source),
+        beside=(config, errors),
+        unfinished=journal_path(path),
+        overwrite=options.overwrite,
+        resume=options.resume,
+    )
     unread = 0
-    with tqdm(total=len(source), unit=" photos", desc="predict") as bar:
-        for row, photo in photos:
+    with (
+        claim,
+        _copies(options, source) as annotate,
+        tqdm(total=len(source), unit=" photos", desc="predict") as bar,
+    ):
+        write_text(config, to_yaml(options))
+        failures = FailureLog(errors, keep=options.resume)
+        run = PredictionRun(path, options.format, options.batch_size, options.workers, options.resume)
+        for row, photo in predict_source(source, cutter, predictor, failures, run, _settings(options)):
             unread += photo.failure is not None
-            _annotate(options, source, row, photo)
+            annotate(row, photo)
             bar.update()
     print(path)
     failures.report()
@@ -130,28 +147,51 @@ def _print(
     from face_analysis.reports.describe import describe
 
     status = 0
-    photos = analyse(inputs(source), cutter, predictor, options.batch_size, options.workers)
-    for row, photo in enumerate(photos):
-        if photo.failure is not None:
-            print(photo.failure.reason, file=sys.stderr)
-            status = 1
-            continue
-        print("\n".join(describe(photo)), flush=True)
-        _annotate(options, source, row, photo)
+    with _copies(options, source) as annotate:
+        photos = analyse(inputs(source), cutter, predictor, options.batch_size, options.workers)
+        for row, photo in enumerate(photos):
+            if photo.failure is not None:
+                print(photo.failure.reason, file=sys.stderr)
+                status = 1
+                continue
+            print("\n".join(describe(photo)), flush=True)
+            annotate(row, photo)
     return status
 
 
-def _annotate(options: PredictOptions, source: ImageSource, row: int, photo: Photo) -> None:
-    if options.annotate is None or not photo.faces:
+@contextmanager
+def _copies(options: PredictOptions, source: ImageSource) -> Iterator[Callable[[int, Photo], None]]:
+    """What writes the annotated copy of a photo with faces, given its row; nothing without --annotate."""
+    folder = options.annotate
+    if folder is None:
+        yield lambda row, photo: None
         return
     from face_analysis.images.decode import decode
-    from face_analysis.reports.annotate import annotated_path, write_annotated
+    from face_analysis.reports.annotate import COPY_SUFFIXES, write_annotated
 
-    image = decode(source.read(row), photo.path)
-    write_annotated(image, photo.faces, annotated_path(options.annotate, photo.path))
+    names = own_names(map(source.name, range(len(source))), COPY_SUFFIXES, COPY_SUFFIXES[0])
+
+    def annotate(row: int, photo: Photo) -> None:
+        if photo.faces:
+            write_annotated(decode(source.read(row), photo.path), photo.faces, folder / names[row])
+
+    resume = None if options.dest is None else options.resume
+    claim = claim_folder(
+        folder, _read(options, source), overwrite=options.overwrite, resume=resume, pictures=True
+    )
+    with claim:
+        yield annotate
+
+
+def _read(options: PredictOptions, source: ImageSource) -> list[Path | None]:
+    """What the run reads: the photos themselves where no folder holds them."""
+    named: list[Path | None] = [*options.photos, options.source, options.image_list]
+    if options.photos or options.source is not None:
+        return named
+    return [*named, *(Path(source.name(row)) for row in range(len(source)))]
 
 
 def _settings(options: PredictOptions) -> dict[str, str]:
     """What the predictions depend on: all but where they go, and how many threads make them."""
-    aside = {"dest", "annotate", "workers", "resume", "photos", "source", "image_list"}
+    aside = {"dest", "annotate", "workers", "resume", "overwrite", "photos", "source", "image_list"}
     return {name: str(value) for name, value in vars(options).items() if name not in aside}

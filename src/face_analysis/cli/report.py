@@ -12,6 +12,7 @@ from face_analysis.cli.parser import parse
 from face_analysis.errors import PackedFileError, UsageError
 from face_analysis.files import write_text
 from face_analysis.options import Opt, to_yaml
+from face_analysis.outputs import Overwrite, claim_folder
 
 if TYPE_CHECKING:
     from face_analysis.reports.matches.page import Beside
@@ -37,6 +38,7 @@ class ReportOptions:
     source: Annotated[Path | None, Opt("with --faces: folder of the images", "-s")] = None
     predicted: Annotated[bool, Opt("of a match: the groups are predictions of a model, not labels")] = False
     note: Annotated[str, Opt("words for the head of the page")] = ""
+    overwrite: Overwrite = False
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -45,16 +47,15 @@ def main(arguments: Sequence[str]) -> int:
     matches = [folder for folder in options.folders if (folder / ABOUT).is_file()]
     if not options.folders or (matches and len(options.folders) > 1):
         raise UsageError("a report is of one match, or of training runs: give their folders")
-    resolved = {folder.resolve() for folder in options.folders}
-    if len(resolved) < len(options.folders):
+    if len({folder.resolve() for folder in options.folders}) < len(options.folders):
         raise UsageError("a folder is given twice: give each run once")
-    if options.dest.resolve() in resolved:
-        raise UsageError(f"{options.dest} is to be reported, not written to: choose another --dest")
-    if matches:
-        _report_match(matches[0], options)
-    else:
-        _report_runs(options)
-    write_text(options.dest / "config.yaml", to_yaml(options))
+    read = (*options.folders, options.attributes, options.source)
+    with claim_folder(options.dest, read, overwrite=options.overwrite):
+        if matches:
+            _report_match(matches[0], options)
+        else:
+            _report_runs(options)
+        write_text(options.dest / "config.yaml", to_yaml(options))
     print(options.dest / PAGE)
     return 0
 
@@ -76,7 +77,8 @@ def _report_match(folder: Path, options: ReportOptions) -> None:
 
 
 def _report_runs(options: ReportOptions) -> None:
-    if options != ReportOptions(options.folders, options.dest, note=options.note):
+    plain = ReportOptions(options.folders, options.dest, note=options.note, overwrite=options.overwrite)
+    if options != plain:
         raise UsageError("of training runs only --dest and --note can be told; the others are for a match")
     from face_analysis.reports.runs.comparison import compare
     from face_analysis.reports.runs.files import write_run_report

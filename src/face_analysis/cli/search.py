@@ -15,6 +15,7 @@ from face_analysis.cli.parser import parse
 from face_analysis.errors import UsageError
 from face_analysis.files import write_text
 from face_analysis.options import Opt, to_yaml
+from face_analysis.outputs import Overwrite, Resume, claim_folder
 
 if TYPE_CHECKING:
     from face_analysis.journal import Journal
@@ -44,7 +45,8 @@ class SearchOptions:
     lists: Annotated[int | None, Opt("of faiss (default: by the gallery's size)")] = None
     nprobe: Annotated[int, Opt("lists that faiss looks into for a probe")] = 32
     memory: Annotated[float, Opt("GB for a block, or faiss's gallery, beside Python's and torch's 0.3")] = 1
-    resume: Annotated[bool, Opt("go on where a stopped run into the same folder was")] = False
+    resume: Resume = False
+    overwrite: Overwrite = False
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -58,9 +60,11 @@ def main(arguments: Sequence[str]) -> int:
     sides = _sides(options)
     comparison, index = sides.comparison, _index(options, sides.comparison)
     facts = _facts(options, comparison, index)
-    write_text(options.output / "config.yaml", to_yaml(options))
     path = options.output / "candidates.csv"
-    with Journal(path, facts, resume=options.resume) as journal:
+    read = (options.probes, options.gallery, options.card)
+    claim = claim_folder(options.output, read, overwrite=options.overwrite, resume=options.resume)
+    with claim, Journal(path, facts, resume=options.resume) as journal:
+        write_text(options.output / "config.yaml", to_yaml(options))
         _search(options, comparison, index, journal)
         write_candidates(path, comparison, journal.records(), sides.subjects, threshold)
         outcomes = outcomes_of(comparison, journal.records())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from face_analysis.cli.parser import parse
@@ -24,12 +25,13 @@ def main(arguments: Sequence[str]) -> int:
     check(options)
     start_processes(options, arguments)
     keep_freed_memory()
-    with processes():
-        run = train(options)
-        first = rank() == 0
-    if not first:
-        return 0
-    print(_finish(run))
+    with ExitStack() as held:
+        with processes():
+            run = train(options, held)
+            first = rank() == 0
+        if not first:
+            return 0
+        print(_finish(run))
     print(f"model: {run.folder.weights}")
     return run.failures.report()
 

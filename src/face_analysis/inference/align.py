@@ -14,6 +14,7 @@ from face_analysis.files import FailureLog, whole_file, write_csv
 from face_analysis.images.chips import Chip, FaceCutter
 from face_analysis.inference.pipeline import BLOCK, Cut, cut_ahead, inputs
 from face_analysis.journal import Journal
+from face_analysis.outputs import own_names, shortened
 
 INDEX = "chips.csv"
 ENCODED = {
@@ -49,12 +50,13 @@ def align_source(
     """
     columns = [name for name in CSV_LABELS if name in source.labels]
     identity = {"photos": names_sha256(source), **settings}
+    names = own_names(map(source.name, range(len(source))), tuple(ENCODED), ".png")
     with Journal(run.dest / INDEX, identity, resume=run.resume) as journal:
         cuts = cut_ahead(inputs(source, journal.done), cutter, BLOCK, run.workers)
         for row, cut in enumerate(cuts, journal.done):
             labels = {name: int(source.labels[name][row]) for name in columns}
             for number, chip in enumerate(cut.chips):
-                name = chip_name(cut.name, number if cutter.which == "all" else None)
+                name = _numbered(names[row], number) if cutter.which == "all" else names[row]
                 _write_chip(run.dest / name, chip, run.quality)
                 journal.add({"path": name, **labels})
             failures.add(filter(None, [cut.without_face]))
@@ -66,12 +68,9 @@ def align_source(
         journal.remove()
 
 
-def chip_name(photo: str, number: int | None) -> str:
-    """The chip's path: that of the photo without what would lead out of the folder, and with its number."""
-    path = PurePosixPath(*(part for part in PurePosixPath(photo).parts if part not in ("/", "..")))
-    if number is not None:
-        path = path.with_stem(f"{path.stem}_{number}")
-    return str(path if path.suffix.lower() in ENCODED else path.with_name(path.name + ".png"))
+def _numbered(name: str, number: int) -> str:
+    path = PurePosixPath(name)
+    return str(path.with_name(shortened(f"{path.stem}_{number}{path.suffix}")))
 
 
 def _write_chip(path: Path, chip: Chip, quality: int) -> None:

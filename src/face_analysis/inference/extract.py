@@ -18,6 +18,7 @@ from face_analysis.inference.pipeline import BLOCK, Cut, batches, inputs
 from face_analysis.journal import Journal
 from face_analysis.matching.features.feature_set import BOX, INDEX, LABEL, PATH, SCORE, SUBJECT
 from face_analysis.matching.features.writer import EmbeddingFile, write_index
+from face_analysis.outputs import own_names
 
 Layout = Literal["set", "original"]
 
@@ -52,7 +53,7 @@ def extract_source(
     columns = [PATH, SUBJECT, LABEL, *BOX, SCORE, *(name for name in ATTRIBUTES if name in source.labels)]
     identity = {"photos": names_sha256(source), "layout": run.layout, **settings}
     with Journal(run.dest / INDEX, identity, resume=run.resume) as journal:
-        sink = _Sink(run, sum(1 for _ in journal.records()), embedder.size)
+        sink = _Sink(run, source, sum(1 for _ in journal.records()), embedder.size)
         done = journal.done
         for batch in batches(inputs(source, done), cutter, run.batch_size, run.workers):
             chips = [chip.pixels for cut in batch for chip in cut.chips]
@@ -62,7 +63,8 @@ def extract_source(
                 for chip in cut.chips
             ]
             if chips:
-                sink.add([str(record[PATH]) for record in records], embedder.embed(np.stack(chips)))
+                rows = [row for row, cut in enumerate(batch, done) for _ in cut.chips]
+                sink.add(rows, embedder.embed(np.stack(chips)))
             for record in records:
                 journal.add(record)
             failures.add(filter(None, (cut.without_face for cut in batch)))
@@ -78,16 +80,22 @@ def extract_source(
 class _Sink:
     """The array of a feature set, or the files of the original."""
 
-    def __init__(self, run: ExtractRun, rows: int, size: int) -> None:
+    def __init__(self, run: ExtractRun, source: ImageSource, rows: int, size: int) -> None:
         self.dest = run.dest
-        self.file = EmbeddingFile(run.dest, rows, size) if run.layout == "set" else None
+        self.file, self.names = None, []
+        if run.layout == "set":
+            self.file = EmbeddingFile(run.dest, rows, size)
+        else:
+            names = (original_name(source.name(row)) for row in range(len(source)))
+            self.names = own_names(names, (".npy",), ".npy")
 
-    def add(self, paths: list[str], embeddings: Embeddings) -> None:
+    def add(self, rows: list[int], embeddings: Embeddings) -> None:
+        """Keep the embeddings of one face each of these rows of the source."""
         if self.file is not None:
             self.file.add(embeddings)
             return
-        for path, embedding in zip(paths, embeddings, strict=True):
-            with whole_file(self.dest / original_name(path)) as partial, partial.open("wb") as file:
+        for row, embedding in zip(rows, embeddings, strict=True):
+            with whole_file(self.dest / self.names[row]) as partial, partial.open("wb") as file:
                 np.save(file, embedding)
 
     def finish(self) -> None:
@@ -95,11 +103,11 @@ class _Sink:
             self.file.finish()
 
 
-def original_name(path: str) -> Path:
+def original_name(path: str) -> str:
     """Where the original system keeps the feature of an image: `<parent folder>/<stem>.npy`."""
     image = PurePosixPath(path)
     parent = image.parent.name if image.parent.name != ".." else ""
-    return Path(parent) / f"{image.stem}.npy"
+    return str(PurePosixPath(parent) / f"{image.stem}.npy")
 
 
 def _record(source: ImageSource, row: int, chip: Chip, columns: list[str]) -> dict[str, Any]:

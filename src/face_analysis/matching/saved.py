@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from face_analysis.errors import UsageError
-from face_analysis.files import remove_partials, whole_file
+from face_analysis.files import whole_file
 from face_analysis.matching.result import PairScores
 from face_analysis.matching.tally import Slots, Tally
 
@@ -32,8 +32,6 @@ class SavedTally:
         self._identity = json.loads(json.dumps(identity))
         self._resume = resume
         self._next = time.monotonic() + NOT_BEFORE
-        if resume and folder.is_dir():
-            remove_partials(folder)
 
     def load(self) -> tuple[Tally, int] | None:
         """The counts so far and how many pairs of panels are in them; None where there is none to resume."""

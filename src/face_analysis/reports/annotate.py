@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import NamedTuple
 
 import cv2
@@ -16,6 +16,8 @@ from face_analysis.types import Detection, Face, Image
 FONT = cv2.FONT_HERSHEY_SIMPLEX
 FRAME, INK, PAPER = (255, 196, 0), (255, 255, 255), 32
 JPEG_QUALITY = 92
+COPY_SUFFIXES = (".jpg", ".jpeg")
+"""Of annotated copies; the copy of a photo of another suffix gets the first, too."""
 
 
 class Area(NamedTuple):
@@ -47,12 +49,6 @@ def annotate(image: Image, faces: Sequence[Face]) -> Image:
     for face in faces:  # words last, so that no frame runs through them
         taken.append(_words(picture, face, unit, taken))
     return picture
-
-
-def annotated_path(folder: Path, name: str) -> Path:
-    """Where the copy of the photo of this name goes: its own path under `folder`, as JPEG."""
-    parts = [part for part in PurePosixPath(name).parts if part not in ("/", "..")]
-    return folder.joinpath(*parts).with_suffix(".jpg")
 
 
 def write_annotated(image: Image, faces: Sequence[Face], path: Path) -> None:

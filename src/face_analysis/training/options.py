@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 from face_analysis.datasets.attributes import Attribute
 from face_analysis.options import Opt
+from face_analysis.outputs import Overwrite
 from face_analysis.zoo.card import RECOGNITION, AgeLossName, BackboneConfig, BackboneName
 
 HeadName = Literal[
@@ -141,6 +142,7 @@ class TrainOptions:
 
     pretrained: Annotated[Path | None, Opt("weights to start from (heads where they fit)", "-pt")] = None
     resume: Annotated[Path | None, Opt("run folder, or checkpoint, to take up again", "-r")] = None
+    overwrite: Overwrite = False
     num_classes: Annotated[int | None, Opt("number of classes; checked against the attribute", "-nc")] = None
     use_mask: Annotated[bool, Opt("black out what the masks in the LMDB exclude", "-us")] = False
 

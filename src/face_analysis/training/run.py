@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
-from face_analysis.errors import UsageError, WriteError
-from face_analysis.files import FailureLog, remove_partials, write_text
+from face_analysis.errors import WriteError
+from face_analysis.files import FailureLog, write_text
 from face_analysis.losses.processes import first_ones, rank
 from face_analysis.models.attributes import AttributeNetwork
 from face_analysis.models.layers import Backbone
 from face_analysis.options import to_yaml
+from face_analysis.outputs import claim_folder
 from face_analysis.training.checked import check
 from face_analysis.training.data import val_loader
-from face_analysis.training.hardware import choose
+from face_analysis.training.hardware import Hardware, choose
 from face_analysis.training.launch import watched_processes
 from face_analysis.training.options import TrainOptions
 from face_analysis.training.plan import Plan, new_network, plan_of
 from face_analysis.training.saving.background import BackgroundIO
-from face_analysis.training.saving.checkpoints import read_checkpoint, resume_point
+from face_analysis.training.saving.checkpoints import ResumePoint, read_checkpoint, resume_point
 from face_analysis.training.saving.run_folder import RunFolder
 from face_analysis.training.trainer import make_trainer
 
@@ -38,10 +41,11 @@ class TrainedRun:
     options: TrainOptions
 
 
-def train(options: TrainOptions) -> TrainedRun:
+def train(options: TrainOptions, held: ExitStack | None = None) -> TrainedRun:
     """Train; the best network is what the run gives, and lies in `checkpoints/best.ckpt`.
 
-    Every process of a run on several devices calls it. Raises, before the first step, UsageError,
+    Every process of a run on several devices calls it. The run folder is claimed until the run is trained, or
+    with `held` until that is closed. Raises, before the first step, UsageError,
     MissingFileError, ListFormatError, EmptyDataError, PackedFileError or ModelMismatchError for what is wrong
     with the input, and later NonFiniteLossError, WriteError, DeadProcessError or InterruptedRunError for what
     stopped the run; its last checkpoint is kept.
@@ -54,7 +58,14 @@ def train(options: TrainOptions) -> TrainedRun:
     if checkpoint:
         checkpoint.require(plan.identity)
 
-    folder = _opened_folder(options)
+    with ExitStack() as claims:
+        folder = (held or claims).enter_context(_claimed_folder(options))
+        return _train(options, folder, plan, hardware, checkpoint)
+
+
+def _train(
+    options: TrainOptions, folder: RunFolder, plan: Plan, hardware: Hardware, checkpoint: ResumePoint | None
+) -> TrainedRun:
     if rank() == 0:
         write_text(folder.config, to_yaml(options))
     log.info("training on %s; run folder %s", hardware.description, folder.path)
@@ -76,24 +87,27 @@ def train(options: TrainOptions) -> TrainedRun:
     return TrainedRun(folder, _best_network(folder, options), plan, failures, options)
 
 
-def _opened_folder(options: TrainOptions) -> RunFolder:
-    """The folder that the first process makes, or finds, for all.
-
-    Raises UsageError where another run lies there, WriteError where it cannot be made.
-    """
+@contextmanager
+def _claimed_folder(options: TrainOptions) -> Iterator[RunFolder]:
+    """The folder that the first process claims for all. Raises as `claim_folder`."""
     folder = RunFolder(first_ones(_path(options)))
     if rank() > 0:
-        return folder
-    if options.resume is None and any(folder.checkpoints.glob("*.ckpt")):
-        raise UsageError(
-            f"{folder.path} holds a run already; choose another --output, or --resume {folder.path}"
-        )
-    try:
-        folder.checkpoints.mkdir(parents=True, exist_ok=True)
-        remove_partials(folder.path)
-    except OSError as error:
-        raise WriteError(folder.path, error) from error
-    return folder
+        yield folder
+        return
+    resumed = options.resume is not None and folder.path.resolve() in (
+        options.resume.resolve(),
+        *options.resume.resolve().parents,
+    )
+    lists = [Path(name) for name in (options.train_list, *options.val_list) if name is not None]
+    read = (options.train_source, options.val_source, *lists)
+    with claim_folder(folder.path, read, overwrite=options.overwrite, resume=resumed):
+        try:
+            if options.overwrite:
+                folder.clear()
+            folder.checkpoints.mkdir(exist_ok=True)
+        except OSError as error:
+            raise WriteError(folder.path, error) from error
+        yield folder
 
 
 def _path(options: TrainOptions) -> Path:

@@ -14,8 +14,14 @@ import lmdb
 
 from face_analysis.datasets.lmdb import format as fmt
 from face_analysis.errors import WriteError
+from face_analysis.files import hidden_name
 
 FIRST_MAP_SIZE = 64 * 2**20
+
+
+def unfinished_path(path: Path) -> Path:
+    """Where the packed file `path` is while it is written."""
+    return path.with_name(hidden_name(path.name, "unfinished"))
 
 
 class UnfinishedLmdb:
@@ -27,7 +33,7 @@ class UnfinishedLmdb:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._hidden = path.with_name(f".{path.name}.unfinished")
+        self._hidden = unfinished_path(path)
         self._map_size = FIRST_MAP_SIZE
         self._env: lmdb.Environment | None = None
         self._lock = -1
