@@ -7,6 +7,7 @@ import fcntl
 import hashlib
 import os
 import shlex
+import signal
 import socket
 import sys
 from collections.abc import Iterable, Iterator, Sequence
@@ -15,7 +16,7 @@ from datetime import datetime
 from pathlib import Path, PurePosixPath
 from typing import Annotated
 
-from face_analysis.errors import OutputError, UsageError, WriteError
+from face_analysis.errors import InterruptedRunError, OutputError, UsageError, WriteError
 from face_analysis.files import hidden_name, remove_stale
 from face_analysis.options import Opt
 
@@ -55,7 +56,8 @@ def claim_folder(
         if there and not overwrite and not resume:
             shown = ", ".join(there[:3]) + (", ..." if len(there) > 3 else "")
             raise OutputError(f"{folder} is not empty ({shown}): {_way_out(resume)}")
-        yield
+        with _interruptible(folder, resume):
+            yield
 
 
 @contextmanager
@@ -93,7 +95,8 @@ def claim_file(
                     raise OutputError(f"{output} exists already: {_way_out(resume)}")
             if unfinished is not None and unfinished.exists():
                 raise OutputError(f"{path}: a stopped run was writing it: {_way_out(resume)}")
-        yield
+        with _interruptible(path, resume):
+            yield
 
 
 def own_names(names: Iterable[str], suffixes: Sequence[str], suffix: str) -> list[str]:
@@ -107,7 +110,7 @@ def own_names(names: Iterable[str], suffixes: Sequence[str], suffix: str) -> lis
     folders: set[PurePosixPath] = set()
     found = []
     for name in names:
-        path = PurePosixPath(*(part for part in PurePosixPath(name).parts if part not in ("/", "..")))
+        path = PurePosixPath(*(part for part in name.split("/") if part not in ("", ".", "..")))
         if path.suffix.lower() not in suffixes:
             path = path.with_name(path.name + suffix)
         path = PurePosixPath(*map(shortened, path.parts))
@@ -160,6 +163,18 @@ def _way_out(resume: bool | None) -> str:
     if resume is None:
         return "choose another output, or give --overwrite"
     return "choose another output, or give --resume to go on with a stopped run, or --overwrite"
+
+
+@contextmanager
+def _interruptible(output: Path, resume: bool | None) -> Iterator[None]:
+    """Say after Ctrl-C how a command that can go on does so."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        if resume is None:
+            raise
+        message = f"{output}: interrupted; what is done is kept: give --resume to go on"
+        raise InterruptedRunError(signal.SIGINT, message) from None
 
 
 _held: set[Path] = set()

@@ -1,4 +1,4 @@
-"""Commands killed without warning in mid-run, for the tests of `--resume`."""
+"""Commands stopped in mid-run, for the tests of `--resume`."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
 from PIL import Image
 
 from tests.conftest import FACES_OF
@@ -30,19 +31,35 @@ def many_photos(photos: Path, folder: Path) -> Path:
     return folder
 
 
+STOPS = pytest.mark.parametrize("stop", [signal.SIGKILL, signal.SIGINT])
 CODE = "import sys; from face_analysis.cli.main import main; sys.exit(main())"
 
 
-def killed_when(words: str, ready: Path, size: int) -> None:
-    """Run a command, and kill it without warning once the file at `ready` has grown over `size`."""
-    process = subprocess.Popen([sys.executable, "-c", CODE, *words.split()], stderr=subprocess.DEVNULL)
+def stopped_when(words: str, ready: Path, size: int, stop: int) -> None:
+    """Run a command, and stop it by a signal once the file at `ready` has grown over `size`.
+
+    SIGINT goes to all of its processes, as a terminal sends it; the command must then say how to go on.
+    """
+    process = subprocess.Popen(
+        [sys.executable, "-c", CODE, *words.split()],
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline and process.poll() is None:
         if ready.exists() and ready.stat().st_size > size:
             break
         time.sleep(0.002)
-    os.kill(process.pid, signal.SIGKILL)
-    assert process.wait() == -signal.SIGKILL
+    if stop == signal.SIGINT:
+        os.killpg(process.pid, stop)
+    else:
+        os.kill(process.pid, stop)
+    err = process.communicate()[1]
+    if stop == signal.SIGINT:
+        assert (process.returncode, "--resume to go on" in err, "Traceback" in err) == (130, True, False), err
+    else:
+        assert process.returncode == -stop
 
 
 def tree(folder: Path) -> dict[str, bytes]:

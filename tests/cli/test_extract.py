@@ -23,7 +23,7 @@ from face_analysis.models.iresnet import IResNet
 from face_analysis.models.weights import load_recognition
 from face_analysis.zoo.find import find
 from tests.cli.conftest import Run, chips_of, fit_batch_norms
-from tests.cli.killed_runs import killed_when, many_photos, tree
+from tests.cli.killed_runs import STOPS, many_photos, stopped_when, tree
 
 ROOT = Path(__file__).parents[2]
 
@@ -86,11 +86,14 @@ def test_the_index_keeps_the_labels_of_a_list_and_the_set_those_of_a_packed_file
 
 
 @pytest.mark.slow
-def test_an_extract_that_was_killed_ends_as_one_that_was_not(run: Run, photos: Path, tmp_path: Path) -> None:
+@STOPS
+def test_an_extract_that_was_killed_ends_as_one_that_was_not(
+    run: Run, photos: Path, tmp_path: Path, stop: int
+) -> None:
     many = many_photos(photos, tmp_path / "many")
     words = f"extract -s {many} -b 20 -d"
     assert run(f"{words} {tmp_path / 'whole'}")[0] == 1
-    killed_when(f"{words} {tmp_path / 'killed'}", tmp_path / "killed" / ".index.csv.journal", 1000)
+    stopped_when(f"{words} {tmp_path / 'killed'}", tmp_path / "killed" / ".index.csv.journal", 1000, stop)
     assert not (tmp_path / "killed" / "embeddings.npy").exists()
     assert run(f"{words} {tmp_path / 'killed'} --resume")[0] == 1
     whole, killed = tree(tmp_path / "whole"), tree(tmp_path / "killed")

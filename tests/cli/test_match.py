@@ -9,7 +9,7 @@ import pytest
 
 from face_analysis.evaluation.error_rates import at_fmr, equal_error_rate, rates_curve
 from tests.cli.conftest import Run
-from tests.cli.killed_runs import killed_when, tree
+from tests.cli.killed_runs import STOPS, stopped_when, tree
 from tests.matching.feature_sets import SIZE, AllPairs, People, all_pairs, people
 
 
@@ -94,12 +94,13 @@ def test_match_writes_every_score_where_asked(
     assert [row["subject"] for row in rows_of(tmp_path / "subjects.csv")] == list("0123456")
 
 
-def test_a_match_that_was_killed_ends_as_one_that_was_not(run: Run, tmp_path: Path) -> None:
+@STOPS
+def test_a_match_that_was_killed_ends_as_one_that_was_not(run: Run, tmp_path: Path, stop: int) -> None:
     probes = people(15_000, seed=6).write(tmp_path / "probes")
     words = f"match {probes} --group country --memory 0.02 -o"
     assert run(f"{words} {tmp_path / 'whole'}")[0] == 0
     unfinished = tmp_path / "killed" / ".match.unfinished.npz"
-    killed_when(f"{words} {tmp_path / 'killed'}", unfinished, 1000)
+    stopped_when(f"{words} {tmp_path / 'killed'}", unfinished, 1000, stop)
     assert not (tmp_path / "killed" / "counts.npz").exists()
     with np.load(unfinished) as state:
         done = json.loads(str(state["state"]))["done"]

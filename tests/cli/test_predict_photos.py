@@ -14,7 +14,7 @@ from face_analysis.images.decode import decode
 from face_analysis.images.detect import YuNet
 from face_analysis.zoo.find import find
 from tests.cli.conftest import Run
-from tests.cli.killed_runs import killed_when, many_photos, tree
+from tests.cli.killed_runs import STOPS, many_photos, stopped_when, tree
 from tests.conftest import FACES_OF
 
 FOUND = {name: count for name, count in FACES_OF.items() if count}
@@ -129,14 +129,15 @@ def test_annotate_leaves_a_copy_of_each_photo_with_faces(
 
 
 @pytest.mark.slow
+@STOPS
 def test_a_predict_that_was_killed_ends_as_one_that_was_not(
-    run: Run, models: dict[str, Path], photos: Path, tmp_path: Path
+    run: Run, models: dict[str, Path], photos: Path, tmp_path: Path, stop: int
 ) -> None:
     many = many_photos(photos, tmp_path / "many")
     words = f"predict -s {many} -m {models['joint']} -b 20 -d"
     assert run(f"{words} {tmp_path / 'whole'}")[0] == 1
     journal = tmp_path / "killed" / ".many_predictions.csv.journal"
-    killed_when(f"{words} {tmp_path / 'killed'}", journal, 1000)
+    stopped_when(f"{words} {tmp_path / 'killed'}", journal, 1000, stop)
     assert not (tmp_path / "killed" / "many_predictions.csv").exists()
     assert run(f"{words} {tmp_path / 'killed'} --resume")[0] == 1
     whole, killed = tree(tmp_path / "whole"), tree(tmp_path / "killed")
@@ -146,10 +147,15 @@ def test_a_predict_that_was_killed_ends_as_one_that_was_not(
 
 
 @pytest.mark.slow
-def test_an_align_that_was_killed_ends_as_one_that_was_not(run: Run, photos: Path, tmp_path: Path) -> None:
+@STOPS
+def test_an_align_that_was_killed_ends_as_one_that_was_not(
+    run: Run, photos: Path, tmp_path: Path, stop: int
+) -> None:
     many = many_photos(photos, tmp_path / "many")
     assert run(f"align {many} {tmp_path / 'whole'}")[0] == 1
-    killed_when(f"align {many} {tmp_path / 'killed'}", tmp_path / "killed" / ".chips.csv.journal", 1000)
+    stopped_when(
+        f"align {many} {tmp_path / 'killed'}", tmp_path / "killed" / ".chips.csv.journal", 1000, stop
+    )
     assert not (tmp_path / "killed" / "chips.csv").exists()
     assert run(f"align {many} {tmp_path / 'killed'} --resume")[0] == 1
     whole, killed = tree(tmp_path / "whole"), tree(tmp_path / "killed")

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from tests.cli.conftest import Run
-from tests.cli.killed_runs import killed_when, tree
+from tests.cli.killed_runs import STOPS, stopped_when, tree
 from tests.matching.feature_sets import SIZE, People, people
 
 FILES = {
@@ -65,11 +65,14 @@ def test_search_writes_the_candidates_of_every_probe_and_measures_them(
             assert len(picture.convert("RGB").getcolors(2**20) or ()) > 20
 
 
-def test_a_search_that_was_killed_ends_as_one_that_was_not(run: Run, tmp_path: Path) -> None:
+@STOPS
+def test_a_search_that_was_killed_ends_as_one_that_was_not(run: Run, tmp_path: Path, stop: int) -> None:
     probes = people(4000, seed=13).write(tmp_path / "probes")
     told = f"search {probes} {probes} --memory 0.002 -o"
     assert run(f"{told} {tmp_path / 'whole'}")[0] == 0
-    killed_when(f"{told} {tmp_path / 'killed'}", tmp_path / "killed" / ".candidates.csv.journal", 50_000)
+    stopped_when(
+        f"{told} {tmp_path / 'killed'}", tmp_path / "killed" / ".candidates.csv.journal", 50_000, stop
+    )
     assert not (tmp_path / "killed" / "candidates.csv").exists()
     status, _, err = run(f"{told} {tmp_path / 'killed'} --resume --top 7")
     assert (status, "other top" in err) == (2, True)
