@@ -124,7 +124,7 @@ def test_a_set_without_mated_pairs_is_matched_and_reported_by_its_non_mated_ones
     assert card["fmr"] == pytest.approx((expected.product / SIZE >= card["threshold"] - 1e-9).mean())
     (tmp_path / "report").mkdir()
     (tmp_path / "report" / "det.png").write_text("of an earlier report")
-    assert run(f"report {tmp_path / 'match'} -d {tmp_path / 'report'}")[0] == 0
+    assert run(f"report {tmp_path / 'match'} -d {tmp_path / 'report'} --overwrite")[0] == 0
     written = {path.name for path in (tmp_path / "report").iterdir()}
     assert {"report.html", "group_fmr.png", "group_scores.png", "scores.png"} <= written
     assert not {"det.png", "det.csv"} & written

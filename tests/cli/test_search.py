@@ -106,16 +106,17 @@ def test_without_subjects_there_are_candidates_alone(
     run: Run, words: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     probes, gallery = words.split()
-    assert run(f"search {words} -o {tmp_path}")[0] == 0
+    found = tmp_path / "found"
+    assert run(f"search {words} -o {found}")[0] == 0
     nameless = people(50, seed=14).write(tmp_path / "nameless")
     lines = (nameless / "index.csv").read_text().splitlines()
     (nameless / "index.csv").write_text("\n".join([lines[0].replace("subject", "whom"), *lines[1:]]) + "\n")
-    status, out, _ = run(f"search {nameless} {gallery} -o {tmp_path}")
+    status, out, _ = run(f"search {nameless} {gallery} -o {found} --overwrite")
     assert (status, "no measures of identification" in caplog.text, "rank" in out) == (0, True, False)
-    assert not {"identification.csv", "cmc.png"} & {path.name for path in tmp_path.iterdir()}
-    assert all(row["subject"] for row in rows_of(tmp_path / "candidates.csv"))
-    status = run(f"search {probes} {nameless} -o {tmp_path}")[0]
-    assert (status, {row["subject"] for row in rows_of(tmp_path / "candidates.csv")}) == (0, {""})
+    assert not {"identification.csv", "cmc.png"} & {path.name for path in found.iterdir()}
+    assert all(row["subject"] for row in rows_of(found / "candidates.csv"))
+    status = run(f"search {probes} {nameless} -o {found} --overwrite")[0]
+    assert (status, {row["subject"] for row in rows_of(found / "candidates.csv")}) == (0, {""})
 
 
 def test_the_threshold_of_a_match_is_taken(run: Run, words: str, tmp_path: Path) -> None:
