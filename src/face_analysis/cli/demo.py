@@ -16,6 +16,7 @@ from typing import Annotated
 from face_analysis.cli.parser import parse
 from face_analysis.errors import UsageError
 from face_analysis.options import Opt
+from face_analysis.outputs import LOCK, claim_folder
 
 MARK = ".face-analysis-demo"
 PORTRAITS = (("matplotlib", "mpl-data/sample_data/grace_hopper.jpg"), ("skimage", "data/astronaut.png"))
@@ -38,7 +39,17 @@ class DemoOptions:
 def main(arguments: Sequence[str]) -> int:
     """Exit status 0; ends by saying where the pictures and the page of the report lie."""
     options = parse("demo", DemoOptions, arguments)
-    folder = _fresh(options.output)
+    if options.output.is_dir() and any(options.output.iterdir()) and not (options.output / MARK).exists():
+        raise UsageError(
+            f"{options.output} holds something else than an earlier demo; choose another --output"
+        )
+    with claim_folder(options.output, overwrite=True):
+        _empty(options.output)
+        _all(options.output, options)
+    return 0
+
+
+def _all(folder: Path, options: DemoOptions) -> None:
     _copy_portraits(folder / "portraits")
     _run(f"predict {folder}/portraits --annotate {folder}/annotated")
     _run(f"predict -s {folder}/portraits -d {folder}/people")
@@ -49,7 +60,6 @@ def main(arguments: Sequence[str]) -> int:
         for picture in sorted(path for path in (folder / part).rglob("*") if path.suffix in (".jpg", ".png")):
             print(f"  {picture}")
     print(f"\npage: {folder}/report/report.html")
-    return 0
 
 
 def _attributes(folder: Path, options: DemoOptions) -> None:
@@ -84,14 +94,14 @@ def _matching(folder: Path) -> None:
     _run(f"report {folder}/match -d {folder}/report --note '{NOTE}'")
 
 
-def _fresh(folder: Path) -> Path:
-    if folder.exists():
-        if not (folder / MARK).exists() and any(folder.iterdir()):
-            raise UsageError(f"{folder} holds something else than an earlier demo; choose another --output")
-        shutil.rmtree(folder)
-    folder.mkdir(parents=True)
+def _empty(folder: Path) -> None:
+    """Remove an earlier demo, but for the lock of this one."""
+    for path in folder.iterdir():
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        elif path.name not in (LOCK, MARK):
+            path.unlink()
     (folder / MARK).touch()
-    return folder
 
 
 def _copy_portraits(folder: Path) -> None:
