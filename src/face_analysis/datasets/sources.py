@@ -16,10 +16,7 @@ from face_analysis.datasets.lmdb.format import column_of
 from face_analysis.datasets.lmdb.reader import LmdbReader
 from face_analysis.datasets.records.source import RecordSource
 from face_analysis.errors import EmptyDataError, MissingFileError, UnreadableImageError, UsageError
-
-IMAGE_SUFFIXES = frozenset(
-    {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".gif", ".ppm", ".pgm"}
-)
+from face_analysis.images.formats import IMAGE_SUFFIXES
 
 
 class ImageSource(Protocol):
