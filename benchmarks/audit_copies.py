@@ -24,8 +24,9 @@ from face_analysis.audit.copies import CopyGroup, find_copies
 from face_analysis.audit.images import AuditedImages
 from face_analysis.audit.leaks import shared_pictures
 from face_analysis.audit.scan import Look, Scan, scan
+from face_analysis.datasets.folders import list_folder
 from face_analysis.datasets.lists.image_list import ImageList
-from face_analysis.datasets.sources import FolderSource, list_folder
+from face_analysis.datasets.sources import FolderSource
 
 Row = dict[str, str | int | float]
 AMONG = 10_000

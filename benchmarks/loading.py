@@ -28,7 +28,8 @@ from face_analysis.datasets.lists.image_list import ImageList, read_image_list
 from face_analysis.datasets.lmdb.reader import LmdbReader
 from face_analysis.datasets.lmdb.writer import LmdbWriter
 from face_analysis.datasets.pack import pack
-from face_analysis.datasets.sources import FolderSource, LmdbSource
+from face_analysis.datasets.packed import LmdbSource
+from face_analysis.datasets.sources import FolderSource
 from face_analysis.datasets.synthetic import write_patterns
 from face_analysis.images.normalise import normalise
 

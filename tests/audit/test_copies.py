@@ -9,7 +9,7 @@ from PIL import Image, ImageEnhance, ImageOps
 
 from face_analysis.audit.copies import find_copies
 from face_analysis.audit.descriptor import copy_descriptor
-from face_analysis.datasets.sources import list_folder
+from face_analysis.datasets.folders import list_folder
 from tests.audit.conftest import audited, scanned
 
 

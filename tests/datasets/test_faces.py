@@ -14,7 +14,8 @@ from PIL import Image as Pillow
 from face_analysis.datasets.attributes import Attribute
 from face_analysis.datasets.faces import FaceBatch, FaceDataset
 from face_analysis.datasets.lmdb.writer import LmdbWriter
-from face_analysis.datasets.sources import ImageSource, LmdbSource, open_source
+from face_analysis.datasets.packed import LmdbSource
+from face_analysis.datasets.sources import ImageSource, open_source
 from face_analysis.errors import EmptyDataError
 from face_analysis.types import ImageFailure
 

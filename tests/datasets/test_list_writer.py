@@ -12,7 +12,7 @@ from face_analysis.datasets.lists.writer import write_image_list
 from face_analysis.errors import WriteError
 
 text = st.text(st.characters(exclude_categories=("Cs",)), min_size=1, max_size=12)
-names = text.filter(lambda name: name.strip() and "\r\n" not in name)
+names = text.filter(lambda name: name.strip() and "\0" not in name)
 
 
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

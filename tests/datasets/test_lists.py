@@ -45,6 +45,7 @@ def test_names_with_spaces_keep_them(tmp_path: Path) -> None:
         ("x 2 1 0 30", ["x 2"], {"race": [1], "gender": [0], "age": [30]}),
         ("a.jpg 5\r\nb.jpg 6\r\n\r\n", ["a.jpg", "b.jpg"], {"class": [5, 6]}),
         ("\ufeffa.jpg 5\n\n\n", ["a.jpg"], {"class": [5]}),
+        ("a.jpg 5\n\nb.jpg 6", ["a.jpg", "b.jpg"], {"class": [5, 6]}),
     ],
 )
 def test_the_first_line_decides_the_form(
@@ -76,11 +77,11 @@ def test_a_header_makes_a_list_csv_whatever_its_suffix(tmp_path: Path) -> None:
         ("a.jpg 0 1 24\nb.jpg 0 1\n", "list.txt", 2, ["image race gender age", "b.jpg 0 1"]),
         ("a.jpg 0 1 24\nb.jpg 0 1 x\n", "list.txt", 2, ["b.jpg 0 1 x"]),
         ("a.jpg 0 1 24\nb.jpg 0 1 2.5\n", "list.txt", 2, ["2.5"]),
-        ("a.jpg 0 1 24\n\nb.jpg 0 1 5\n", "list.txt", 2, ["image race gender age"]),
+        ("a.jpg 0 1 24\n\nb.jpg 0 5\n", "list.txt", 3, ["image race gender age"]),
+        ("a.jpg 0 1 24\r\r\n0 1 24\r\r\n", "list.txt", 3, ["image race gender age"]),
+        ("a,0,1,24\n", "list.txt", 1, ["header", "path,race,gender,age"]),
         ("a.jpg 0\nb.jpg 1\nc.jpg\n", "list.txt", 3, ["image class", "c.jpg"]),
         ("a.jpg 0\nb.jpg 99999999999\n", "list.txt", 2, ["99999999999", "largest"]),
-        ("a.jpg\n \nb.jpg\n", "list.txt", 2, ["image"]),
-        (b"a.jpg 0\nb.jpg 1\n\xff\xfe.jpg 2\n", "list.txt", 3, ["UTF-8"]),
         ("path,race,hair\na,1,2\n", "list.csv", 1, ["hair", "race, gender, age, class, subject"]),
         ("image,race\na,1\n", "list.csv", 1, ["image", "known"]),
         ("race,age\n1,2\n", "list.csv", 1, ["path"]),
@@ -110,7 +111,7 @@ def test_a_list_without_rows_is_refused(tmp_path: Path, content: str, name: str)
         read_image_list(path)
 
 
-@pytest.mark.parametrize("name", ["none.txt", ".", "none/deeper.txt"])
+@pytest.mark.parametrize("name", ["none.txt", "none/deeper.txt"])
 def test_a_missing_list_is_named(tmp_path: Path, name: str) -> None:
     with pytest.raises(MissingFileError, match="image list not found"):
         read_image_list(tmp_path / name)
@@ -121,7 +122,7 @@ visible = st.characters(exclude_categories=("Cs", "Cc", "Zl", "Zp", "Zs"))
 names = (
     st.text(visible | st.just(" "), min_size=1, max_size=30)
     .map(lambda text: f"{text}.jpg")
-    .filter(lambda text: not text.startswith(("\ufeff", "path,")))
+    .filter(lambda text: not text.startswith(("\ufeff", " ", "path,")))
 )
 labels = st.integers(-1, 2**31 - 1)
 several = settings(

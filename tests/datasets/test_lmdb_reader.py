@@ -18,7 +18,8 @@ from torch.utils.data import DataLoader
 from face_analysis.datasets.faces import FaceDataset, collate
 from face_analysis.datasets.lmdb.reader import LmdbReader
 from face_analysis.datasets.pack import pack
-from face_analysis.datasets.sources import LmdbSource, open_source
+from face_analysis.datasets.packed import LmdbSource
+from face_analysis.datasets.sources import open_source
 from face_analysis.errors import MissingFileError, PackedFileError
 
 Writer = Callable[..., None]

@@ -17,8 +17,8 @@ from PIL import Image as Pillow
 
 from face_analysis.datasets.lmdb.reader import LmdbReader
 from face_analysis.datasets.lmdb.writer import LmdbWriter
-from face_analysis.datasets.pack import Encoding, PackSettings, folder_of_classes, pack
-from face_analysis.datasets.sources import open_source
+from face_analysis.datasets.pack import Encoding, PackSettings, pack
+from face_analysis.datasets.sources import open_people, open_source
 from face_analysis.errors import (
     EmptyDataError,
     MissingFileError,
@@ -109,7 +109,7 @@ def test_a_folder_is_packed_with_sorted_subfolders_as_classes(
         (tmp_path / "people" / person).mkdir(parents=True, exist_ok=True)
         shutil.copy(image, tmp_path / "people" / person)
     shutil.copy(images[0], tmp_path / "people" / "stray.jpg")
-    report = pack(folder_of_classes(tmp_path / "people"), tmp_path / "p.lmdb", "recognition")
+    report = pack(open_people(tmp_path / "people"), tmp_path / "p.lmdb", "recognition")
     records, classes = read_plainly(tmp_path / "p.lmdb")
     expected = [(images[1], 0), (images[4], 0), (images[3], 1), (images[0], 2), (images[2], 2)]
     assert records == [[image.read_bytes(), label] for image, label in expected]
@@ -128,7 +128,7 @@ def test_nothing_to_pack_is_an_error_and_writes_nothing(patterns: Path, tmp_path
     with pytest.raises(UsageError, match="hair"):
         pack(source, tmp_path / "p.lmdb", "hair")
     with pytest.raises(MissingFileError):
-        folder_of_classes(tmp_path / "none")
+        open_people(tmp_path / "none")
     assert sorted(file.name for file in tmp_path.iterdir()) == ["list.txt"]
 
 

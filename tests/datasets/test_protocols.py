@@ -56,7 +56,7 @@ def test_a_list_of_one_fold_has_one_number_at_its_head(tmp_path: Path) -> None:
         (3, "Ann 1 Bo 1", "expected `name n1 n2`, found `Ann 1 Bo 1`"),
         (4, "Ann 1 4", "expected `name1 n1 name2 n2`, found `Ann 1 4`"),
         (5, "Ann one Bo 1", "expected `name1 n1 name2 n2`"),
-        (5, "", "expected `name1 n1 name2 n2`"),
+        (5, "", "expected 2 x 2 x 2 lines behind the first, found 7"),
         (9, "Ann 1 Bo 99999999", "expected `name1 n1 name2 n2`"),
     ],
 )

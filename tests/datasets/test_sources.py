@@ -7,12 +7,13 @@ from pathlib import Path
 import pytest
 
 from face_analysis.datasets.pack import pack
-from face_analysis.datasets.sources import FolderSource, LmdbSource, open_source
+from face_analysis.datasets.lists.image_list import ImageList
+from face_analysis.datasets.packed import LmdbSource
+from face_analysis.datasets.sources import FolderSource, open_source
 from face_analysis.errors import (
     EmptyDataError,
     ListFormatError,
     MissingFileError,
-    PackedFileError,
     UnreadableImageError,
     UsageError,
 )
@@ -38,11 +39,11 @@ def test_absolute_paths_need_no_folder(patterns: Path, tmp_path: Path) -> None:
 
 def test_a_folder_alone_gives_its_images_sorted_and_at_any_depth(patterns: Path, tmp_path: Path) -> None:
     images = sorted((patterns.parent / "patterns").iterdir())[:4]
-    for image, name in zip(images, ["b.JPG", "a/z.jpg", "a/b/c.jpeg", "notes.txt"], strict=True):
+    for image, name in zip(images, ["b.JPG", "a/z.jpg", "a/b/c.jpeg", "d.PNG"], strict=True):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(image, tmp_path / name)
     source = open_source(tmp_path, None)
-    assert [source.name(row) for row in range(len(source))] == ["a/b/c.jpeg", "a/z.jpg", "b.JPG"]
+    assert [source.name(row) for row in range(len(source))] == ["a/b/c.jpeg", "a/z.jpg", "b.JPG", "d.PNG"]
     assert source.read(2) == images[0].read_bytes()
     assert source.labels == {}
 
@@ -84,7 +85,7 @@ def test_missing_and_unfit_sources_are_named(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="image list"):
         open_source(None, None)
     (tmp_path / "notes.txt").write_text("a.jpg 1 2 3\nb.jpg\n")
-    with pytest.raises(PackedFileError, match=r"notes\.txt"):
+    with pytest.raises(UsageError, match=r"notes\.txt is a text file, not .*--image_list"):
         open_source(tmp_path / "notes.txt", None)
     with pytest.raises(ListFormatError, match=r"notes\.txt:2"):
         open_source(None, tmp_path / "notes.txt")
@@ -93,7 +94,5 @@ def test_missing_and_unfit_sources_are_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["gone.jpg", "folder", "bad\0name.jpg", "x" * 300])
 def test_an_image_that_cannot_be_read_is_named_when_it_is_read(tmp_path: Path, name: str) -> None:
     (tmp_path / "folder").mkdir()
-    (tmp_path / "list.txt").write_text(f"{name} 1\n")
-    source = open_source(tmp_path, tmp_path / "list.txt")
     with pytest.raises(UnreadableImageError, match=name[:4]):
-        source.read(0)
+        FolderSource(ImageList(tmp_path, [name]), tmp_path).read(0)

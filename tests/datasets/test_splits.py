@@ -167,7 +167,7 @@ def test_groups_are_read_by_their_columns(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "line", "reason"),
     [
-        ("path,set\na,1\n", 1, "`path` and `group`"),
+        ("path,set\na,1\n", 1, "no column `group`"),
         ("path,group\na,1\na,2\n", 3, "two groups"),
         ("path,group\na\n", 2, "missing"),
         ("path,group\na,\n", 2, "missing"),

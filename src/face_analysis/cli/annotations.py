@@ -16,7 +16,8 @@ from face_analysis.options import Opt, to_yaml
 from face_analysis.outputs import Overwrite, claim_file, claim_folder
 
 SetName = Literal[
-    "aaf", "afad", "agedb", "cacd", "imdb-wiki", "imfdb", "megaage-asian", "morph", "utkface"
+    "aaf", "afad", "agedb", "cacd", "fairface", "fgnet", "imdb-wiki", "imfdb", "megaage-asian", "morph",
+    "rfw", "utkface",
 ]  # fmt: skip
 
 
@@ -90,6 +91,8 @@ def normalize(arguments: Sequence[str]) -> int:
         write_image_list(options.dest, found.listed)
     if found.odd_ages:
         logging.warning("ages outside 0 to 100, listed as unknown: %d", found.odd_ages)
+    if public.note:
+        logging.info(public.note)
     print(f"{options.dest}: {len(found.listed)} images")
     return failures.report()
 

@@ -24,7 +24,8 @@ class AuditOptions:
     """What an audit is told."""
 
     lists: Annotated[
-        tuple[Path, ...], Opt("image lists, LMDBs or .rec files; those to test on last", positional=True)
+        tuple[Path, ...],
+        Opt("image lists, folders or packed files; those to test on last", positional=True),
     ]
     dest: Annotated[Path, Opt("folder for the tables and the page", "-d")]
     source: Annotated[Path | None, Opt("folder of the lists' images", "-s")] = None
@@ -75,18 +76,12 @@ def main(arguments: Sequence[str]) -> int:
 
 def _images(options: AuditOptions) -> AuditedImages:
     from face_analysis.audit.images import AuditedImages
-    from face_analysis.datasets.lmdb.environment import is_lmdb
-    from face_analysis.datasets.sources import FolderSource, open_source
+    from face_analysis.datasets.sources import FolderSource, open_listed
 
     names = [path.stem for path in options.lists]
     if len(set(names)) < len(names):
         raise UsageError(f"the lists need different names, not {', '.join(names)}")
-    sources = [
-        open_source(path, None)
-        if path.suffix == ".rec" or is_lmdb(path)
-        else open_source(options.source, path)
-        for path in options.lists
-    ]
+    sources = [open_listed(path, options.source) for path in options.lists]
     if options.fix is not None and not all(isinstance(source, FolderSource) for source in sources):
         raise UsageError("--fix writes image lists, and packed files have none: audit the list")
     return AuditedImages(tuple(names), tuple(sources))

@@ -98,14 +98,11 @@ def _check(options: PackOptions) -> None:
 
 
 def _source(options: PackOptions) -> ImageSource:
-    from face_analysis.datasets.pack import folder_of_classes
-    from face_analysis.datasets.sources import open_source
+    from face_analysis.datasets.sources import open_people, open_source
 
-    if options.list is not None or (options.source is not None and options.source.is_file()):
-        return open_source(options.source, options.list, options.attribute)
-    if options.source is not None and options.attribute == "recognition":
-        return folder_of_classes(options.source)
-    raise UsageError("give --list with the labels, or --source with a subfolder a class for recognition")
+    if options.attribute == "recognition":
+        return open_people(options.source, options.list)
+    return open_source(options.source, options.list, options.attribute)
 
 
 def _encoding(options: PackOptions) -> Encoding | None:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from face_analysis.datasets.attributes import ATTRIBUTES, MAX_AGE, UNKNOWN
-from face_analysis.datasets.lists.image_list import ImageList, read_image_list, read_lines
+from face_analysis.datasets.folders import list_folder
+from face_analysis.datasets.lists.image_list import ImageList, read_image_list
 from face_analysis.datasets.lists.public_sets import Annotation, PublicSet
-from face_analysis.datasets.sources import list_folder
+from face_analysis.datasets.lists.text_files import read_lines, read_table
 from face_analysis.errors import AnnotationError, MissingFileError, UsageError
 from face_analysis.types import ImageFailure
 
@@ -29,30 +30,35 @@ class Converted:
     odd_ages: int
 
 
-def set_rows(public: PublicSet, folder: Path | None, listed: Path | None) -> list[str]:
+def set_rows(public: PublicSet, folder: Path | None, listed: Path | None) -> list[list[str]]:
     """What a set has to be read from: rows of its list, or its images' names, from a list or a folder.
 
-    Raises UsageError where what the set needs is not given, and what reading the list or folder raises.
+    A row is a path and the cells behind it. Raises UsageError where what the set needs is not given, and what
+    reading the list or folder raises.
     """
     if folder is not None and not folder.is_dir():
+        if folder.is_file():
+            raise UsageError(f"{folder} is a file: give the folder of the images, and a list by --image_list")
         raise MissingFileError(folder, "folder of images")
-    if public.columns:
-        if listed is None:
-            columns = " ".join(public.columns)
-            raise UsageError(
-                f"this set has its labels in a list: give its lines `path {columns}` by --image_list"
-            )
-        return read_lines(listed, "list of the set")
-    if listed is not None:
-        return read_image_list(listed).images
-    if folder is None:
+    if listed is None and public.columns:
+        raise UsageError(f"this set has its labels in a list `{public.form}`: give it by --image_list")
+    if listed is None and folder is None:
         raise UsageError(
             "this set has its labels in file names: give --source, or a list of them by --image_list"
         )
-    return list_folder(folder).images
+    if listed is None:
+        assert folder is not None
+        return [[image] for image in list_folder(folder).images]
+    if public.path_column:
+        header = (public.path_column, *public.columns)
+        return [cells for _, cells in read_table(listed, "list of the set", header)]
+    if public.columns:
+        lines = read_lines(listed, "list of the set")
+        return [line.rsplit(None, len(public.columns)) for _, line in lines]
+    return [[image] for image in read_image_list(listed).images]
 
 
-def convert(public: PublicSet, rows: Iterable[str], folder: Path | None = None) -> Converted:
+def convert(public: PublicSet, rows: Iterable[Sequence[str]], folder: Path | None = None) -> Converted:
     """Bring a set's rows into this package's codes; with a folder the images must be there.
 
     A row that has not the set's form is never guessed at: it goes to the failures, and so does one that has
@@ -62,8 +68,7 @@ def convert(public: PublicSet, rows: Iterable[str], folder: Path | None = None) 
     found: list[Annotation] = []
     failures: list[ImageFailure] = []
     odd_ages = 0
-    for row in rows:
-        path, *cells = row.rsplit(None, len(public.columns)) if public.columns and row.strip() else [row]
+    for path, *cells in rows:
         try:
             _check_path(path, folder)
             annotation = _read(public, path, cells)
@@ -82,15 +87,11 @@ def convert(public: PublicSet, rows: Iterable[str], folder: Path | None = None) 
 
 def _read(public: PublicSet, path: str, cells: list[str]) -> Annotation:
     if len(cells) != len(public.columns):
-        raise AnnotationError(f"expected a line `path {' '.join(public.columns)}`")
+        raise AnnotationError(f"expected a line `{public.form}`")
     return public.read(path, *cells)
 
 
 def _check_path(path: str, folder: Path | None) -> None:
-    try:
-        path.encode()
-    except UnicodeEncodeError:
-        raise AnnotationError("the name is not UTF-8, as lists are; rename the file") from None
     try:
         there = folder is None or (folder / path).is_file()
     except OSError:  # a name longer than the system has

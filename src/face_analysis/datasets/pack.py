@@ -15,11 +15,10 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from face_analysis.datasets.attributes import ATTRIBUTES, Attribute, known
-from face_analysis.datasets.lists.image_list import ImageList
 from face_analysis.datasets.lmdb.format import column_of
 from face_analysis.datasets.lmdb.writer import LmdbWriter
-from face_analysis.datasets.sources import FolderSource, ImageSource, list_folder, names_sha256
-from face_analysis.errors import EmptyDataError, MissingFileError, UnreadableImageError, UsageError
+from face_analysis.datasets.sources import ImageSource, names_sha256
+from face_analysis.errors import EmptyDataError, UnreadableImageError, UsageError
 from face_analysis.images.chips import NO_FACE, FaceCutter
 from face_analysis.images.decode import check, decode
 from face_analysis.parallel import in_order_by_processes
@@ -106,20 +105,6 @@ def pack(
     return PackReport(len(rows) - len(failures), len(source) - len(rows), failures)
 
 
-def folder_of_classes(folder: Path) -> FolderSource:
-    """A folder with one subfolder a class, in sorted order from class 0, for recognition.
-
-    Images directly in `folder` have no class. Raises MissingFileError and EmptyDataError.
-    """
-    if not folder.is_dir():
-        raise MissingFileError(folder, "image folder")
-    images = list_folder(folder).images
-    names = sorted({image.split("/", 1)[0] for image in images if "/" in image})
-    code = {name: number for number, name in enumerate(names)}
-    classes = [code[image.split("/", 1)[0]] if "/" in image else -1 for image in images]
-    return FolderSource(ImageList(folder, images, {"class": np.array(classes, np.int64)}), folder)
-
-
 def _read_ahead(source: ImageSource, rows: list[int], settings: PackSettings) -> Iterator[Read]:
     chunks = (rows[start : start + CHUNK] for start in range(0, len(rows), CHUNK))
     read = partial(_read_chunk, source, encoding=settings.encoding)
@@ -178,7 +163,7 @@ def _rows(source: ImageSource, attribute: str) -> NDArray[np.intp]:
     if column is None:
         there = ", ".join(source.labels) or "none"
         raise EmptyDataError(
-            f"{source.origin}: no column for {attribute} (label columns: {there}); use another list"
+            f"{source.origin}: no column for {attribute} (label columns: {there}); give a list that has it"
         )
     usable = column >= 0 if attribute == RECOGNITION else known(cast(Attribute, attribute), column)
     if not usable.any():

@@ -1,8 +1,9 @@
-"""Where images come from: a list with a folder, a folder alone, or a packed file."""
+"""Where images come from: a list with a folder, a folder alone, a packed file, or a picture."""
 
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,12 +12,14 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from face_analysis.datasets.folders import list_folder
+from face_analysis.datasets.kinds import is_picture, what_is
 from face_analysis.datasets.lists.image_list import ImageList, read_image_list
-from face_analysis.datasets.lmdb.format import column_of
-from face_analysis.datasets.lmdb.reader import LmdbReader
-from face_analysis.datasets.records.source import RecordSource
+from face_analysis.datasets.packed import PACKED_SUFFIXES, is_packed, open_packed, packed_in
 from face_analysis.errors import EmptyDataError, MissingFileError, UnreadableImageError, UsageError
-from face_analysis.images.formats import IMAGE_SUFFIXES
+from face_analysis.zoo.card import RECOGNITION
+
+log = logging.getLogger(__name__)
 
 
 class ImageSource(Protocol):
@@ -100,89 +103,105 @@ class FolderSource:
         return None
 
 
-class LmdbSource:
-    """The images of a packed file.
-
-    `attribute` (race, gender, age or recognition) names the records' integer in a file of the original
-    system, which does not say what it is; a file that says is not overruled.
-    """
-
-    def __init__(self, path: Path, attribute: str | None = None) -> None:
-        self.reader = LmdbReader(path)
-        self._attribute = attribute
-
-    def __len__(self) -> int:
-        return len(self.reader)
-
-    @property
-    def labels(self) -> dict[str, NDArray[np.int64]]:
-        """The file's label columns."""
-        labels = self.reader.labels
-        if self.reader.attribute is None and self._attribute is not None and len(labels) == 1:
-            return {column_of(self._attribute): next(iter(labels.values()))}
-        return labels
-
-    @property
-    def strings(self) -> dict[str, list[str]]:
-        """None: packed files keep no text but names."""
-        return {}
-
-    @property
-    def origin(self) -> Path:
-        """The file's path."""
-        return self.reader.path
-
-    def name(self, index: int) -> str:
-        """The image's name in the list it was packed from."""
-        return self.reader.name(index)
-
-    def read(self, index: int) -> bytes:
-        """The encoded image; raises PackedFileError where the file is damaged."""
-        return self.reader.record(index)[0]
-
-    def read_mask(self, index: int) -> bytes | None:
-        """The encoded mask of a record that has one."""
-        return self.reader.record(index)[2]
-
-
 def open_source(source: Path | None, image_list: Path | None, attribute: str | None = None) -> ImageSource:
-    """Open a packed file (LMDB or .rec), a list with its folder, or all of a folder (sorted, without labels).
+    """Open a packed file (LMDB or .rec), a list with its folder, all of a folder (sorted), or one picture.
 
-    A packed file brings its own labels; a list given beside it is not read. Without a folder the paths of
-    the list must be absolute or relative to the working directory. Raises MissingFileError, EmptyDataError,
-    ListFormatError, PackedFileError, and UsageError when neither is given.
+    A packed file brings its own labels; a list given beside it is not read, which is logged. A folder without
+    a list may hold a packed file that stands for it, see `packed_in`; of other folders it is logged what is
+    left out. Without a folder the paths of the list must be absolute or relative to the working directory.
+    Raises MissingFileError, EmptyDataError, ListFormatError, PackedFileError, and UsageError for a file of
+    another kind or where neither is given.
     """
+    if source is None and image_list is None:
+        raise UsageError("give a folder or packed file of images (source), an image list, or both")
     if source is not None and not source.exists():
         raise MissingFileError(source, "image source")
-    if source is not None and source.is_file():
-        packed = RecordSource if source.suffix == ".rec" else LmdbSource
-        return packed(source, attribute)
+    if source is not None and not source.is_dir():
+        return _open_file(source, image_list, attribute)
     if image_list is not None:
         return FolderSource(read_image_list(image_list), source)
-    if source is None:
-        raise UsageError("give a folder or packed file of images (source), an image list, or both")
-    return FolderSource(list_folder(source), source)
+    assert source is not None
+    packed = packed_in(source)
+    return open_packed(packed, attribute) if packed else FolderSource(list_folder(source), source)
+
+
+def open_people(source: Path | None, image_list: Path | None = None) -> ImageSource:
+    """As `open_source`, with who is in each image: of a folder without a list, each subfolder is a class.
+
+    Classes count from 0 in the sorted order of the subfolders; images directly in the folder have none.
+    Raises as `open_source`, and EmptyDataError for a folder without images in subfolders.
+    """
+    if source is None or image_list is not None or not source.is_dir():
+        return open_source(source, image_list, RECOGNITION)
+    packed = packed_in(source)
+    if packed is not None:
+        return open_packed(packed, RECOGNITION)
+    images = list_folder(source).images
+    names = sorted({image.split("/", 1)[0] for image in images if "/" in image})
+    if not names:
+        raise EmptyDataError(
+            f"{source}: all images lie directly in it; give a list, or put each class into a subfolder"
+        )
+    code = {name: number for number, name in enumerate(names)}
+    classes = [code[image.split("/", 1)[0]] if "/" in image else -1 for image in images]
+    return FolderSource(ImageList(source, images, {"class": np.array(classes, np.int64)}), source)
+
+
+def open_listed(path: Path, folder: Path | None) -> ImageSource:
+    """Open an image list with the folder of its images, or what may stand in place of a list.
+
+    That is a folder, a packed file or a picture, as `open_source` opens it without a list. Raises as that.
+    """
+    if (
+        path.is_dir()
+        or path.suffix in PACKED_SUFFIXES
+        or is_packed(path)
+        or (path.exists() and is_picture(path))
+    ):
+        return open_source(path, None)
+    return open_source(folder, path)
 
 
 def open_photos(paths: Sequence[Path]) -> ImageSource:
-    """Open photos and folders of photos, a packed file too where it stands alone. Raises as `open_source`."""
-    if len(paths) == 1 and (paths[0].is_dir() or paths[0].suffix.lower() not in IMAGE_SUFFIXES):
+    """Open photos and folders of photos, a packed file too where it stands alone. Raises as `open_source`.
+
+    A photo's name is its path as it is given, or that of its folder joined with its own. What is named more
+    than once is taken once, which is logged.
+    """
+    if len(paths) == 1 and (paths[0].is_dir() or not is_picture(paths[0])):
         return open_source(paths[0], None)
     images: list[str] = []
     for path in paths:
-        if not path.exists():
+        if path.is_dir():
+            images += [str(path / name) for name in list_folder(path).images]
+        elif not path.exists():
             raise MissingFileError(path, "photo")
-        images += [str(path / name) for name in list_folder(path).images] if path.is_dir() else [str(path)]
-    return FolderSource(ImageList(Path("photos"), images))
+        elif is_picture(path):
+            images.append(str(path))
+        else:
+            raise _unfit(path, "a photo; a packed file must stand alone")
+    once = list(dict.fromkeys(images))
+    if len(once) < len(images):
+        log.warning("named more than once, taken once: %d photos", len(images) - len(once))
+    return FolderSource(ImageList(Path("photos"), once))
 
 
-def list_folder(folder: Path) -> ImageList:
-    """All images under a folder, sorted by relative path, without labels. Raises EmptyDataError."""
-    files = (path for path in folder.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file())
-    images = sorted(path.relative_to(folder).as_posix() for path in files)
-    if not images:
-        raise EmptyDataError(f"{folder}: no images in this folder or under it; choose another")
-    return ImageList(folder, images)
+def _open_file(path: Path, image_list: Path | None, attribute: str | None) -> ImageSource:
+    if path.suffix in PACKED_SUFFIXES or is_packed(path):
+        if image_list is not None:
+            log.warning("%s: not read, since %s brings its own labels", image_list, path)
+        return open_packed(path, attribute)
+    if not is_picture(path):
+        raise _unfit(path, "a picture, a folder or a packed file (LMDB, .rec)")
+    if image_list is not None:
+        raise UsageError(f"{path} is a picture: beside a list give the folder of the list's images")
+    return FolderSource(ImageList(path, [path.name]), path.parent)
+
+
+def _unfit(path: Path, wanted: str) -> UsageError:
+    kind = what_is(path)
+    hint = "; an image list goes with --image_list (pack: --list, train: --train_list)"
+    return UsageError(f"{path} is {kind}, not {wanted}{hint if kind == 'a text file' else ''}")
 
 
 def names_sha256(source: ImageSource) -> str:

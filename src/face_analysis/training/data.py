@@ -14,16 +14,14 @@ from torch.utils.data import DataLoader, Dataset
 from face_analysis.datasets.attributes import Attribute
 from face_analysis.datasets.faces import FaceBatch, FaceDataset, collate
 from face_analysis.datasets.lists.label_groups import group_index
-from face_analysis.datasets.pack import folder_of_classes
 from face_analysis.datasets.pairs.sets import PairSet, open_pairs
 from face_analysis.datasets.samplers import ClassBatches, GlobalBatches, PeopleBatches
-from face_analysis.datasets.sources import ImageSource, open_source
+from face_analysis.datasets.sources import open_people, open_source
 from face_analysis.errors import EmptyDataError, UnreadableImageError, UsageError
 from face_analysis.images.chips import FaceCutter, face_cutter
 from face_analysis.images.decode import decode
 from face_analysis.losses.processes import rank, world
 from face_analysis.training.options import TrainOptions
-from face_analysis.zoo.card import RECOGNITION
 
 TRIED = 8
 """Images that are read before a run begins, to see that they are where they are said to be."""
@@ -108,18 +106,11 @@ def people_dataset(options: TrainOptions) -> FaceDataset:
     Raises EmptyDataError where there are fewer than two people.
     """
     _require_training_images(options)
-    source = _people_source(options)
+    source = open_people(options.train_source, options.train_list)
     dataset = require_readable(FaceDataset(source, ("class",), chip_cutter(options), options.use_mask))
     if len(np.unique(dataset.labels)) < 2:
         raise EmptyDataError(f"{source.origin}: images of one person only; recognition needs at least two")
     return dataset
-
-
-def _people_source(options: TrainOptions) -> ImageSource:
-    source, image_list = options.train_source, options.train_list
-    if source is not None and source.is_dir() and image_list is None:
-        return folder_of_classes(source)
-    return open_source(source, image_list, RECOGNITION)
 
 
 def val_dataset(options: TrainOptions, attributes: tuple[Attribute, ...]) -> FaceDataset:

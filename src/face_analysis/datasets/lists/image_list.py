@@ -12,13 +12,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from face_analysis.datasets.attributes import UNKNOWN
-from face_analysis.errors import EmptyDataError, ListFormatError, MissingFileError
+from face_analysis.datasets.lists.text_files import csv_reader, read_text, split_lines
+from face_analysis.errors import EmptyDataError, ListFormatError
 
 Labels = NDArray[np.int64]
 CSV_LABELS = ("race", "gender", "age", "class")
 CSV_STRINGS = ("subject",)
 LARGEST_LABEL = 2**31 - 1
 _INTEGER = re.compile(r"[+-]?[0-9]{1,18}\Z", re.ASCII)
+_WHOLE_FLOAT = re.compile(r"(?<=[0-9])\.0*\Z")
+"""What tables of numbers with gaps are written with: 24.0 for 24."""
+_HEADER = re.compile('"?path"?[ ]*[,;\t]')
+_BARE_CSV = re.compile(r"[,;] *[+-]?[0-9]+\Z")
 
 
 @dataclass(frozen=True)
@@ -42,13 +47,15 @@ def read_image_list(path: Path) -> ImageList:
     """Read a text list (`image race gender age`, `image class` or `image`) or a CSV list with a header.
 
     The first line decides the form of a text list: three or more integers at its end mean race, gender and
-    age; one or two mean that the last is the class. Raises MissingFileError, ListFormatError with the line,
-    and EmptyDataError.
+    age; one or two mean that the last is the class. Spaces or tabs, any number of them, separate them, and
+    what is left of them is the path. A list is CSV by its suffix (.csv, .tsv) or by a header that begins
+    with `path`. Raises MissingFileError, ListFormatError with the line, EmptyDataError, and UsageError for
+    a folder or a file of another kind.
     """
-    lines = read_lines(path, "image list")
-    if path.suffix.lower() == ".csv" or lines[0].startswith("path,"):
-        return _read_csv(path, lines)
-    return _read_text(path, lines)
+    text = read_text(path, "image list")
+    if path.suffix.lower() in (".csv", ".tsv") or _HEADER.match(text):
+        return _read_csv(path, text)
+    return _read_text(path, text)
 
 
 def codes_of(names: Sequence[str]) -> NDArray[np.int64]:
@@ -57,36 +64,16 @@ def codes_of(names: Sequence[str]) -> NDArray[np.int64]:
     return np.array([numbers.setdefault(name, len(numbers)) if name else -1 for name in names], np.int64)
 
 
-def read_lines(path: Path, what: str) -> list[str]:
-    """The lines of a UTF-8 text, without empty ones at its end; `what` is what errors call it.
-
-    Raises MissingFileError, ListFormatError for other bytes, and EmptyDataError where no line is left.
-    """
-    try:
-        raw = path.read_bytes()
-    except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
-        raise MissingFileError(path, what) from None
-    try:
-        text = raw.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = raw.count(b"\n", 0, error.start) + 1
-        raise ListFormatError(
-            path, line, "expected UTF-8 text, found other bytes; save it as UTF-8"
-        ) from error
-    lines = text.replace("\r\n", "\n").rstrip("\n \t").split("\n")
-    if not lines[0].strip() and len(lines) == 1:
-        raise EmptyDataError(f"{path}: the {what} is empty; give another")
-    return lines
-
-
-def _read_text(path: Path, lines: Sequence[str]) -> ImageList:
-    columns = _text_columns(lines[0])
+def _read_text(path: Path, text: str) -> ImageList:
+    columns = _text_columns(path, *next(split_lines(text)))
     form = " ".join(("image", *columns))
+    pattern = re.compile(r"(.*[^ \t])" + r"[ \t]+([^ \t]+)" * len(columns), re.DOTALL)
     images: list[str] = []
     values: list[list[int]] = []
-    for number, line in enumerate(lines, 1):
-        name, *labels = line.rsplit(" ", len(columns)) if columns else (line,)
-        if len(labels) != len(columns) or not name.strip() or not all(map(_INTEGER.match, labels)):
+    for number, line in split_lines(text):
+        cells = pattern.fullmatch(line) if columns else None
+        name, *labels = cells.groups() if cells else (line,)
+        if len(labels) != len(columns) or not all(map(_INTEGER.match, labels)):
             raise ListFormatError(path, number, f"expected `{form}`, found {_shown(line)}; correct the line")
         images.append(name)
         values.append([_label(path, number, text) for text in labels])
@@ -94,25 +81,31 @@ def _read_text(path: Path, lines: Sequence[str]) -> ImageList:
     return ImageList(path, images, {name: table[:, i].copy() for i, name in enumerate(columns)})
 
 
-def _text_columns(first: str) -> tuple[str, ...]:
+def _text_columns(path: Path, number: int, first: str) -> tuple[str, ...]:
     integers = 0
-    for text in reversed(first.split(" ")[1:]):
-        if not _INTEGER.match(text):
+    for text in reversed(first.replace("\t", " ").split(" ")[1:]):
+        if text and not _INTEGER.match(text):
             break
-        integers += 1
+        integers += bool(text)
     if integers >= 3:
         return ("race", "gender", "age")
+    if not integers and _BARE_CSV.search(first):
+        raise ListFormatError(
+            path, number, "a CSV list needs a header: write path,race,gender,age or path,class above"
+        )
     return ("class",) if integers else ()
 
 
-def _read_csv(path: Path, lines: Sequence[str]) -> ImageList:
-    reader = csv.reader((line + "\n" for line in lines), strict=True)
+def _read_csv(path: Path, text: str) -> ImageList:
+    reader = csv_reader(text)
     images: list[str] = []
     header: list[str] = []
     labels: dict[str, list[int]] = {}
     strings: dict[str, list[str]] = {}
     try:
         for cells in reader:
+            if not "".join(cells).strip() and len(cells) < 2:
+                continue
             if not header:
                 header = _csv_header(path, cells)
                 labels = {name: [] for name in CSV_LABELS if name in header}
@@ -132,7 +125,7 @@ def _read_csv(path: Path, lines: Sequence[str]) -> ImageList:
 
 
 def _csv_header(path: Path, cells: list[str]) -> list[str]:
-    header = [cell.strip() for cell in cells]
+    header = [cell.strip().lower() for cell in cells]
     columns = ("path", *CSV_LABELS, *CSV_STRINGS)
     unknown = [name for name in header if name not in columns]
     if unknown:
@@ -147,9 +140,7 @@ def _csv_header(path: Path, cells: list[str]) -> list[str]:
 
 def _csv_row(path: Path, line: int, header: list[str], cells: list[str]) -> dict[str, str]:
     if len(cells) != len(header):
-        reason = (
-            f"expected {len(header)} cells ({','.join(header)}), found {len(cells)}; quote paths with commas"
-        )
+        reason = f"expected {len(header)} cells ({','.join(header)}), found {len(cells)}; quote delimiters"
         raise ListFormatError(path, line, reason)
     row = dict(zip(header, cells, strict=True))
     if not row["path"].strip():
@@ -161,6 +152,7 @@ def _csv_label(path: Path, line: int, column: str, text: str) -> int:
     text = text.strip()
     if not text:
         return UNKNOWN
+    text = _WHOLE_FLOAT.sub("", text)
     if not _INTEGER.match(text):
         reason = f"expected an integer or nothing for `{column}`, found {_shown(text)}; correct the cell"
         raise ListFormatError(path, line, reason)

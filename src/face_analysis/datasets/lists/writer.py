@@ -17,11 +17,12 @@ def write_image_list(path: Path, listed: ImageList) -> None:
         *(column.tolist() for column in listed.labels.values()),
         *listed.strings.values(),
     ]
-    # Reading needs quotes around white space at the end of the file, and around a carriage return, which
-    # csv.writer before Python 3.13 leaves without.
-    texts = chain(listed.images, *listed.strings.values())
-    quoted = any("\r" in text or text[-1:].isspace() for text in texts)
-    with whole_file(path) as partial, partial.open("w", newline="", encoding="utf-8") as file:
+    # A carriage return needs quotes, which csv.writer before Python 3.13 does not give it.
+    quoted = any("\r" in text for text in chain(listed.images, *listed.strings.values()))
+    with (
+        whole_file(path) as partial,
+        partial.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file,
+    ):
         writer = csv.writer(file, lineterminator="\n", quoting=csv.QUOTE_ALL if quoted else csv.QUOTE_MINIMAL)
         writer.writerow(["path", *listed.labels, *listed.strings])
         writer.writerows(zip(*columns, strict=True))

@@ -10,7 +10,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from face_analysis.datasets.lists.image_list import read_lines
+from face_analysis.datasets.lists.text_files import read_lines
 from face_analysis.datasets.pairs.pairs import Pairs, folds
 from face_analysis.errors import ListFormatError, MissingFileError
 
@@ -58,25 +58,26 @@ def read_lfw(path: Path) -> list[ListedPair]:
     of one person and as many `name1 n1 name2 n2` of two. Image n of a name is `name/name_000n.jpg`.
     """
     lines = read_lines(path, WHAT)
-    head = lines[0].split()
+    number, first = lines[0]
+    head = first.split()
     if len(head) not in (1, 2) or not all(map(_NUMBER.match, head)) or int(head[-1]) < 1:
-        raise ListFormatError(path, 1, "expected the number of folds, and of pairs in each")
+        raise ListFormatError(path, number, "expected the number of folds, and of pairs in each")
     each = int(head[-1])
     count = int(head[0]) if len(head) == 2 else 1
     if len(lines) - 1 != 2 * each * count:
         reason = f"expected {count} x 2 x {each} lines behind the first, found {len(lines) - 1}"
-        raise ListFormatError(path, len(lines), f"{reason}; get the list again")
-    return [_lfw_pair(path, number, line, each) for number, line in enumerate(lines[1:])]
+        raise ListFormatError(path, lines[-1][0], f"{reason}; get the list again")
+    return [_lfw_pair(path, number, line, row, each) for row, (number, line) in enumerate(lines[1:])]
 
 
-def _lfw_pair(path: Path, number: int, line: str, each: int) -> ListedPair:
-    fold, place = divmod(number, 2 * each)
+def _lfw_pair(path: Path, number: int, line: str, row: int, each: int) -> ListedPair:
+    fold, place = divmod(row, 2 * each)
     same = place < each
     cells = line.split()
     names, numbers = (cells[:1] * 2, cells[1:]) if same else (cells[0::2], cells[1::2])
     if len(cells) != (3 if same else 4) or not all(map(_NUMBER.match, numbers)):
         form = "name n1 n2" if same else "name1 n1 name2 n2"
-        raise ListFormatError(path, number + 2, f"expected `{form}`, found `{line[:80]}`")
+        raise ListFormatError(path, number, f"expected `{form}`, found `{line[:80]}`")
     first, second = (
         f"{name}/{name}_{int(image):04d}.jpg" for name, image in zip(names, numbers, strict=True)
     )
@@ -92,17 +93,17 @@ def read_labelled(path: Path) -> list[ListedPair]:
     lines = read_lines(path, WHAT)
     if len(lines) % 2:
         raise ListFormatError(
-            path, len(lines), "the last image has no other to make a pair; get the list again"
+            path, lines[-1][0], "the last image has no other to make a pair; get the list again"
         )
     images: list[str] = []
     same: list[bool] = []
-    for number, line in enumerate(lines, 1):
+    for number, line in lines:
         cells = line.rsplit(None, 1)
         if len(cells) != 2 or not _NUMBER.match(cells[1]):
             raise ListFormatError(path, number, f"expected `image label`, found `{line[:80]}`")
         images.append(cells[0].strip())
         same.append(int(cells[1]) != 0)
-        if number % 2 == 0 and same[-1] != same[-2]:
+        if len(same) % 2 == 0 and same[-1] != same[-2]:
             raise ListFormatError(path, number, "the label differs from that of the pair's other image")
     truths = np.array(same[1::2])
     fold = np.empty(len(truths), np.int64)
@@ -136,7 +137,7 @@ def read_cfp(source: Path, kind: Literal["FF", "FP"]) -> list[ListedPair]:
 def _cfp_images(path: Path) -> dict[int, str]:
     """Paths by their number; they are written relative to `Protocol/`."""
     images = {}
-    for number, line in enumerate(read_lines(path, WHAT), 1):
+    for number, line in read_lines(path, WHAT):
         cells = line.split(None, 1)
         if len(cells) != 2 or not _NUMBER.match(cells[0]):
             raise ListFormatError(path, number, f"expected `number path`, found `{line[:80]}`")
@@ -145,7 +146,7 @@ def _cfp_images(path: Path) -> dict[int, str]:
 
 
 def _cfp_pairs(path: Path, frontal: dict[int, str], other: dict[int, str]) -> Iterator[tuple[str, str]]:
-    for number, line in enumerate(read_lines(path, WHAT), 1):
+    for number, line in read_lines(path, WHAT):
         cells = [cell.strip() for cell in line.split(",")]
         numbers = [int(cell) for cell in cells if _NUMBER.match(cell)]
         if len(cells) != 2 or len(numbers) != 2 or numbers[0] not in frontal or numbers[1] not in other:

@@ -21,6 +21,15 @@ _LENGTH_BITS = 29
 _INDEX_LINE = re.compile(rb"(\d{1,18})\t(\d{1,18})\r?\n?")
 
 
+def is_records(path: Path) -> bool:
+    """Whether a file starts with a record."""
+    try:
+        with path.open("rb") as file:
+            return file.read(len(MAGIC)) == MAGIC
+    except OSError:
+        return False
+
+
 class RecordFile:
     """Records by their offset in bytes; may be pickled, forked and shared by threads.
 

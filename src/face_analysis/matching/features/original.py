@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from face_analysis.datasets.lists.image_list import read_lines
+from face_analysis.datasets.lists.text_files import read_lines
 from face_analysis.errors import EmptyDataError
 from face_analysis.files import FailureLog
 from face_analysis.matching.features.feature_set import LENGTH_TOLERANCE, PATH, FeatureSet, open_feature_set
@@ -23,7 +23,7 @@ def gather_features(listed: Path, folder: Path, failures: FailureLog) -> Feature
     """
     paths: list[dict[str, str]] = []
     sink = None
-    for path in sorted(line.strip() for line in read_lines(listed, "list of features")):
+    for path in sorted(line for _, line in read_lines(listed, "list of features")):
         try:
             embedding = _read(Path(path), sink.size if sink else None)
         except (OSError, ValueError, EOFError) as error:
