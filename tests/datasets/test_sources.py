@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from face_analysis.datasets.pack import pack
 from face_analysis.datasets.lists.image_list import ImageList
+from face_analysis.datasets.pack import pack
 from face_analysis.datasets.packed import LmdbSource
 from face_analysis.datasets.sources import FolderSource, open_source
 from face_analysis.errors import (

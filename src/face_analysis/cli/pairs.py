@@ -74,6 +74,8 @@ def _build_photos(options: BuildOptions) -> int:
     assert options.protocol is not None
     if options.dest is None:
         raise UsageError("say where to put the set: give --dest")
+    if options.source.is_file():
+        raise UsageError(f"{options.source} is a file: with --protocol give the folder of the photos")
     listed = options.pairs or options.source
     if options.protocol == "people":
         drawn = draw_pairs(read_image_list(listed), options.each, options.seed)
@@ -91,9 +93,7 @@ def _build_bins(options: BuildOptions) -> int:
 
     if not options.source.exists():
         raise MissingFileError(options.source, "source of pairs")
-    bins = sorted(options.source.glob("*.bin")) if options.source.is_dir() else [options.source]
-    if not bins:
-        raise EmptyDataError(f"{options.source}: no .bin file in this folder; for photos give --protocol")
+    bins = _bins(options.source)
     if len(bins) > 1 and options.name is not None:
         raise UsageError("--name goes with one .bin file")
     status = 0
@@ -108,6 +108,21 @@ def _build_bins(options: BuildOptions) -> int:
             print(error, file=sys.stderr)
             status = 1
     return status
+
+
+def _bins(source: Path) -> list[Path]:
+    """The `.bin` files of a folder, or the file itself."""
+    from face_analysis.datasets.kinds import is_picture, what_is
+    from face_analysis.datasets.packed import is_packed
+
+    if source.is_dir():
+        bins = sorted(path for path in source.glob("*.bin") if not path.name.startswith("."))
+        if not bins:
+            raise EmptyDataError(f"{source}: no .bin file in this folder; for photos give --protocol")
+        return bins
+    if is_picture(source) or is_packed(source):
+        raise UsageError(f"{source} is {what_is(source)}, not a .bin file; photos need --protocol")
+    return [source]
 
 
 def _build(options: BuildOptions, folder: Path, source: ImageSource, pairs: Pairs, cutter: FaceCutter) -> int:

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from face_analysis.datasets.pairs.ijb_lists import NAME, NUMBER, WHOLE, SpacedList
+from face_analysis.datasets.pairs.stored_names import StoredNames
 from face_analysis.errors import ListFormatError
 
 CROPS, META = "loose_crop", "meta"
@@ -51,7 +52,8 @@ def is_ijb(folder: Path) -> bool:
 def open_ijb(folder: Path) -> IjbSet:
     """Read the lists of a folder; no image is opened. The name is what those of the lists begin with.
 
-    Raises MissingFileError, ListFormatError with the line, and EmptyDataError.
+    An image that is there in another format, with another suffix, is found. Raises MissingFileError,
+    ListFormatError with the line, EmptyDataError, and UsageError where an image is there in two formats.
     """
     meta = folder / META
     path = next(iter(sorted(meta.glob(f"*{MEMBERS}"))), meta / MEMBERS)
@@ -60,6 +62,8 @@ def open_ijb(folder: Path) -> IjbSet:
     images = members.columns(np.str_, 0)[:, 0]
     template, media = members.columns(np.int32, 1, 2).T
     landmarks = _landmarks(meta / f"{name}_name_5pts_score.txt", images)
+    stored = StoredNames(folder / CROPS)
+    images = np.array([stored.of(image) for image in images.tolist()])
     templates, rows = np.unique(template, return_inverse=True)
     pairs = _pairs(meta / f"{name}_template_pair_label.txt", templates)
     return IjbSet(

@@ -12,6 +12,7 @@ import numpy as np
 
 from face_analysis.datasets.lists.text_files import read_lines
 from face_analysis.datasets.pairs.pairs import Pairs, folds
+from face_analysis.datasets.pairs.stored_names import StoredNames
 from face_analysis.errors import ListFormatError, MissingFileError
 
 Protocol = Literal["lfw", "cfp_ff", "cfp_fp", "list"]
@@ -43,19 +44,26 @@ def read_protocol(protocol: Protocol, source: Path, pairs: Path | None) -> list[
     """The pairs of a protocol whose images lie under `source`, by paths relative to it.
 
     `pairs` is the list, of LFW's form or with a label a line (default: `pairs.txt` in the source); CFP has
-    its own in `Protocol/`. Raises MissingFileError, EmptyDataError, and ListFormatError with the line.
+    its own in `Protocol/`. An image that the source has in another format, with another suffix, is found.
+    Raises MissingFileError, EmptyDataError, ListFormatError with the line, and UsageError where an image is
+    there in two formats.
     """
     if protocol in ("cfp_ff", "cfp_fp"):
-        return read_cfp(source, "FF" if protocol == "cfp_ff" else "FP")
-    path = pairs or source / "pairs.txt"
-    return read_lfw(path) if protocol == "lfw" else read_labelled(path)
+        listed = read_cfp(source, "FF" if protocol == "cfp_ff" else "FP")
+    elif protocol == "lfw":
+        listed = read_lfw(pairs or source / "pairs.txt")
+    else:
+        listed = read_labelled(pairs or source / "pairs.txt")
+    names = StoredNames(source)
+    return [pair._replace(first=names.of(pair.first), second=names.of(pair.second)) for pair in listed]
 
 
 def read_lfw(path: Path) -> list[ListedPair]:
     """LFW's `pairs.txt` (Huang et al. 2007), the form of AgeDB-30, CALFW and CPLFW lists as well.
 
     A first line `folds pairs`, or `pairs` alone for one fold; then for each fold as many lines `name n1 n2`
-    of one person and as many `name1 n1 name2 n2` of two. Image n of a name is `name/name_000n.jpg`.
+    of one person and as many `name1 n1 name2 n2` of two. Image n of a name is `name/name_000n.jpg`, as LFW
+    is published.
     """
     lines = read_lines(path, WHAT)
     number, first = lines[0]

@@ -18,6 +18,8 @@ from face_analysis.errors import EmptyDataError, MissingFileError, PackedFileErr
 MAGIC = struct.pack("<I", 0xCED7230A)
 WHOLE, FIRST, MIDDLE, LAST = range(4)
 _LENGTH_BITS = 29
+TRIED = 8
+"""Records that are looked at to see whether an index fits its file."""
 _INDEX_LINE = re.compile(rb"(\d{1,18})\t(\d{1,18})\r?\n?")
 
 
@@ -65,8 +67,18 @@ class RecordFile:
         at = 0
         while at < self.size:
             yield at
-            for start, length in self._parts(at):
-                at = start + -(-length // 4) * 4
+            at = self.end(at)
+
+    def end(self, offset: int) -> int:
+        """Where the record that begins at `offset` ends, with its padding. Raises as `payload`."""
+        end = offset
+        for start, length in self._parts(offset):
+            end = start + -(-length // 4) * 4
+        return end
+
+    def follows(self, offset: int) -> bool:
+        """Whether a record begins at `offset`, which may be the file's end."""
+        return offset + len(MAGIC) <= self.size and self._bytes(offset, len(MAGIC)) == MAGIC
 
     def damaged(self, offset: int, reason: str) -> PackedFileError:
         """The error for a record that is not as it should be."""
@@ -132,3 +144,25 @@ def read_index(path: Path, records: RecordFile) -> tuple[NDArray[np.int64], NDAr
     if len(twice):
         raise PackedFileError(f"{path}: key {ordered[twice[0]]} is there twice; copy the file again")
     return ordered, np.array(offsets)[order]
+
+
+def require_fit(path: Path, records: RecordFile, offsets: NDArray[np.int64]) -> None:
+    """Raise PackedFileError where an index is another file's, or cut short.
+
+    Looked at are a few records spread over the file, and whether one follows the last.
+    """
+    places = np.sort(offsets)[np.linspace(0, len(offsets) - 1, TRIED).astype(int)].tolist()
+    end = 0
+    for place in places:
+        try:
+            end = records.end(place)
+        except PackedFileError as error:
+            raise PackedFileError(
+                f"{path}: byte {place} of {records.path.name} is no whole record ({error}); copy both files "
+                "again, or remove the index to do without"
+            ) from error
+    if records.follows(end):
+        raise PackedFileError(
+            f"{path}: cut short, {records.path.name} has records behind byte {end} that it does not name; copy "
+            "the index again, or remove it to do without"
+        )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import struct
 from pathlib import Path
 
@@ -10,10 +11,11 @@ from numpy.typing import NDArray
 
 from face_analysis.datasets.lists.image_list import LARGEST_LABEL
 from face_analysis.datasets.lmdb.format import column_of
-from face_analysis.datasets.records.format import RecordFile, read_index
+from face_analysis.datasets.records.format import RecordFile, read_index, require_fit
 from face_analysis.errors import EmptyDataError
 from face_analysis.zoo.card import RECOGNITION
 
+log = logging.getLogger(__name__)
 _HEADER = struct.Struct("<IfQQ")
 """Flag, label, and two ids; a flag over 0 is how many float32 labels follow, in place of the one here."""
 
@@ -35,7 +37,9 @@ class RecordSource:
         index = path.with_suffix(".idx")
         if index.exists():
             keys, offsets = read_index(index, self.records)
+            require_fit(index, self.records, offsets)
         else:
+            log.info("%s is not there: %s is read through for its records", index, path.name)
             offsets = np.fromiter(self.records.offsets(), np.int64)
             keys = np.arange(len(offsets))
         self._keys, self._offsets = self._of_images(keys, offsets)
