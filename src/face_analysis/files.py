@@ -73,9 +73,9 @@ def _key(name: str) -> str:
 
 
 def write_text(path: Path | str, text: str) -> None:
-    """Write UTF-8 text as a whole file. Raises WriteError."""
+    """Write UTF-8 text as a whole file; bytes of file names that are no UTF-8 stay. Raises WriteError."""
     with whole_file(path) as partial:
-        partial.write_text(text, encoding="utf-8")
+        partial.write_text(text, encoding="utf-8", errors="surrogateescape")
 
 
 def write_csv(path: Path | str, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:

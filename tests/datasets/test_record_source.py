@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import pickle
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from torch.utils.data import DataLoader
 from face_analysis.datasets.faces import FaceDataset, collate
 from face_analysis.datasets.pack import pack
 from face_analysis.datasets.records.source import RecordSource
-from face_analysis.datasets.sources import open_photos, open_source
+from face_analysis.datasets.sources import ImageSource, open_people, open_photos, open_source
 from face_analysis.errors import EmptyDataError, PackedFileError
 from tests.datasets.record_files import MAGIC, labelled, write_records
 
@@ -150,3 +151,54 @@ def test_it_packs_into_an_lmdb_and_pickles(packed: Path, patterns: Path, tmp_pat
     ages = [int(line.split(" ")[3]) for line in patterns.read_text().splitlines()][:12]
     assert open_source(tmp_path / "p.lmdb", None).labels["class"].tolist() == ages
     assert open_source(tmp_path / "p.lmdb", None).read(3) == source.read(3)
+
+
+@pytest.mark.parametrize("opened", [lambda folder: open_source(folder, None), open_people])
+def test_a_folder_of_train_rec_is_its_records_also_beside_other_files(
+    packed: Path, opened: Callable[[Path], ImageSource], caplog: pytest.LogCaptureFixture
+) -> None:
+    (packed.parent / "property").write_text("12,112,112\n")
+    (packed.parent / "lfw.bin").write_bytes(b"of no concern")
+    source, direct = opened(packed.parent), RecordSource(packed)
+    assert (len(source), source.name(3), source.read(3)) == (12, "train.rec[4]", direct.read(3))
+    assert source.labels["class"].tolist() == direct.labels["class"].tolist()
+    assert caplog.messages == []
+    (packed.parent / "sub").mkdir()
+    (packed.parent / "sub" / "a.jpg").touch()
+    assert len(opened(packed.parent)) == 12
+    assert caplog.messages == [f"{packed.parent}: train.rec is taken, and not the 1 pictures beside it"]
+
+
+def test_the_one_rec_of_another_name_stands_for_a_folder_without_pictures(packed: Path) -> None:
+    for suffix in (".rec", ".idx"):
+        packed.with_suffix(suffix).rename(packed.with_name(f"faces{suffix}"))
+    assert open_source(packed.parent, None).name(0) == "faces.rec[1]"
+    (packed.parent / "a.jpg").touch()
+    assert open_source(packed.parent, None).name(0) == "a.jpg"
+
+
+def test_a_missing_index_is_told_and_gives_the_same(packed: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    before = everything(RecordSource(packed))
+    assert caplog.messages == []
+    packed.with_suffix(".idx").unlink()
+    assert everything(RecordSource(packed)) == before
+    assert caplog.messages == [
+        f"{packed.with_suffix('.idx')} is not there: train.rec is read through for its records"
+    ]
+
+
+def test_an_index_that_is_cut_short_or_of_another_file_is_refused(packed: Path) -> None:
+    index = packed.with_suffix(".idx")
+    lines = index.read_text().splitlines(keepends=True)
+    index.write_text("".join(lines[:-1]))
+    with pytest.raises(PackedFileError, match=r"train\.idx: cut short, records behind byte \d+ of"):
+        RecordSource(packed)
+    shifted = [f"{key}\t{int(offset) + 4}\n" for key, offset in (line.split("\t") for line in lines[1:-1])]
+    index.write_text("".join([lines[0], *shifted]))
+    with pytest.raises(PackedFileError, match=r"train\.idx: byte \d+ of train\.rec is no whole record"):
+        RecordSource(packed)
+    index.write_text("".join(lines))
+    packed.write_bytes(packed.read_bytes()[:-60])
+    with pytest.raises(PackedFileError, match=r"train\.idx"):
+        RecordSource(packed)

@@ -15,6 +15,7 @@ from face_analysis.errors import EmptyDataError, MissingFileError, UsageError
 
 log = logging.getLogger(__name__)
 HIDDEN = "hidden"
+SPECIAL = "special"
 SYSTEM = frozenset(
     {"__macosx", "@eadir", "#recycle", "@recycle", "$recycle.bin", "recycler", "system volume information"}
     | {"lost+found", "__pycache__", "thumbs.db", "ehthumbs.db", "desktop.ini"}
@@ -29,9 +30,9 @@ class Listing:
     """What was found under a folder.
 
     `images` are paths relative to it, sorted. `left_out` counts the files that are no pictures by their
-    suffix in lower case, "" for none, and HIDDEN for hidden files and those of the system. `hidden` are
-    folders that were not searched, `links` those that were not followed and `unread` folders that could not
-    be read, both with the reason.
+    suffix in lower case, "" for none, by HIDDEN those that are hidden or of the system, and by SPECIAL what
+    is no regular file, such as a pipe. `hidden` are folders that were not searched; `links` those that were
+    not followed, and `unread` folders that could not be read, both with the reason.
     """
 
     folder: Path
@@ -135,7 +136,9 @@ class _Search:
             self.found.links.append(f"{name} (leads nowhere)")
         elif entry.is_dir():
             (self.linked if entry.is_symlink() else self.real).append(name)
-        elif entry.is_file() and is_picture(entry.path):
+        elif not entry.is_file():
+            self.found.left_out[SPECIAL] += 1
+        elif is_picture(entry.path):
             self.found.images.append(name)
         else:
             self.found.left_out[Path(name).suffix.lower()] += 1

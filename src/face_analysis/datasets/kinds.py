@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 from face_analysis.datasets.lmdb.environment import is_lmdb
 from face_analysis.datasets.records.format import is_records
 from face_analysis.images.formats import HEAD, IMAGE_SUFFIXES, sniff
 
+_PNM = re.compile(rb"P[1-6]\s+[0-9#]")
 RAW_SUFFIXES = frozenset(
     {".arw", ".cr2", ".cr3", ".crw", ".dng", ".erf", ".kdc", ".mrw", ".nef", ".nrw", ".orf", ".pef", ".raf"}
     | {".raw", ".rw2", ".rwl", ".sr2", ".srf", ".srw", ".x3f"}
@@ -20,7 +22,7 @@ _SUFFIXES = {
     ".pth": "a PyTorch checkpoint",
     ".pt": "a PyTorch checkpoint",
     ".ckpt": "a checkpoint",
-    ".bin": "a verification set or other binary file",
+    ".bin": "a verification set or other .bin file",
     ".idx": "the index of a .rec file",
 }
 _STARTS = (
@@ -48,9 +50,10 @@ def is_picture(path: Path | str) -> bool:
 
 
 def picture_format(head: bytes) -> str | None:
-    """The format of a picture by its first bytes, as `sniff`; a text that begins with BM is none."""
+    """The format of a picture by its first bytes, as `sniff`, which takes some texts for BMP or PNM."""
     found = sniff(head)
-    return None if found == "BMP" and head[6:10] != bytes(4) else found
+    text = (found == "BMP" and head[6:10] != bytes(4)) or (found == "PNM" and not _PNM.match(head))
+    return None if text else found
 
 
 def what_is(path: Path) -> str:

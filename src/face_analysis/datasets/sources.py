@@ -126,25 +126,33 @@ def open_source(source: Path | None, image_list: Path | None, attribute: str | N
 
 
 def open_people(source: Path | None, image_list: Path | None = None) -> ImageSource:
-    """As `open_source`, with who is in each image: of a folder without a list, each subfolder is a class.
+    """As `open_source`, with who is in each image: a folder without a list is one of classes.
 
-    Classes count from 0 in the sorted order of the subfolders; images directly in the folder have none.
-    Raises as `open_source`, and EmptyDataError for a folder without images in subfolders.
+    Raises as `open_source` and `folder_of_classes`.
     """
     if source is None or image_list is not None or not source.is_dir():
         return open_source(source, image_list, RECOGNITION)
     packed = packed_in(source)
     if packed is not None:
         return open_packed(packed, RECOGNITION)
-    images = list_folder(source).images
+    return folder_of_classes(source)
+
+
+def folder_of_classes(folder: Path) -> FolderSource:
+    """The images of a folder, each subfolder a class, counted from 0 in their sorted order.
+
+    Images directly in the folder have no class. Raises as `list_folder`, and EmptyDataError for a folder
+    without images in subfolders.
+    """
+    images = list_folder(folder).images
     names = sorted({image.split("/", 1)[0] for image in images if "/" in image})
     if not names:
         raise EmptyDataError(
-            f"{source}: all images lie directly in it; give a list, or put each class into a subfolder"
+            f"{folder}: all images lie directly in it; give a list, or put each class into a subfolder"
         )
     code = {name: number for number, name in enumerate(names)}
     classes = [code[image.split("/", 1)[0]] if "/" in image else -1 for image in images]
-    return FolderSource(ImageList(source, images, {"class": np.array(classes, np.int64)}), source)
+    return FolderSource(ImageList(folder, images, {"class": np.array(classes, np.int64)}), folder)
 
 
 def open_listed(path: Path, folder: Path | None) -> ImageSource:

@@ -45,14 +45,14 @@ def record_key(row: int) -> bytes:
 
 
 def encode(value: Any) -> bytes:
-    """Msgpack bytes of a value."""
-    packed: bytes = msgpack.packb(value, use_bin_type=True)
+    """Msgpack bytes of a value; names that are not UTF-8 keep their bytes."""
+    packed: bytes = msgpack.packb(value, use_bin_type=True, unicode_errors="surrogateescape")
     return packed
 
 
 def decode_value(packed: bytes | memoryview, raw: bool = False) -> Any:
     """The value of msgpack bytes; with `raw`, text comes as bytes, as old writers stored bytes as text."""
-    return msgpack.unpackb(packed, raw=raw, strict_map_key=False)
+    return msgpack.unpackb(packed, raw=raw, strict_map_key=False, unicode_errors="surrogateescape")
 
 
 def encode_labels(labels: Labels) -> bytes:

@@ -163,6 +163,6 @@ def require_fit(path: Path, records: RecordFile, offsets: NDArray[np.int64]) -> 
             ) from error
     if records.follows(end):
         raise PackedFileError(
-            f"{path}: cut short, {records.path.name} has records behind byte {end} that it does not name; copy "
+            f"{path}: cut short, records behind byte {end} of {records.path.name} are not in it; copy "
             "the index again, or remove it to do without"
         )
