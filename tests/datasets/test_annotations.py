@@ -7,8 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from face_analysis.datasets.annotations import convert, set_rows
+from face_analysis.datasets.lists.label_groups import AGE_BANDS, group_index
 from face_analysis.datasets.lists.public_sets import PUBLIC_SETS
-from face_analysis.errors import EmptyDataError, MissingFileError, UsageError
+from face_analysis.errors import EmptyDataError, ListFormatError, MissingFileError, UsageError
 
 Row = tuple[str, int, int, int, str]
 
@@ -36,6 +37,11 @@ def rows_of(name: str, *rows: str) -> list[Row]:
         ("agedb", "0_MariaCallas_35_f.jpg", ("0_MariaCallas_35_f.jpg", -1, 0, 35, "MariaCallas")),
         ("agedb", "db/9_Ned_Beatty_80_m.jpg", ("db/9_Ned_Beatty_80_m.jpg", -1, 1, 80, "Ned_Beatty")),
         ("cacd", "14_Aaron_Johnson_0001.jpg", ("14_Aaron_Johnson_0001.jpg", -1, -1, 14, "Aaron_Johnson")),
+        ("fgnet", "images/001A43a.JPG", ("images/001A43a.JPG", -1, -1, 43, "001")),
+        ("fgnet", "082a02.jpg", ("082a02.jpg", -1, -1, 2, "082")),
+        ("rfw", "data/African/m.0c7mh2/m.0c7mh2_0003.jpg",
+         ("data/African/m.0c7mh2/m.0c7mh2_0003.jpg", 1, -1, -1, "m.0c7mh2")),
+        ("rfw", "Caucasian/m.1/0.jpg", ("Caucasian/m.1/0.jpg", 0, -1, -1, "m.1")),
         ("imdb-wiki", "01/nm0000001_rm1_1899-5-10_1968.jpg 1 68",
          ("01/nm0000001_rm1_1899-5-10_1968.jpg", -1, 1, 68, "nm0000001")),
         ("imdb-wiki", "17/10000217_1981-05-05_2009.jpg nan 28",
@@ -70,6 +76,8 @@ def test_each_set_is_read_into_the_codes_of_the_package(name: str, row: str, exp
         ("cacd", "Aaron_Johnson_0001.jpg", "<age>_<name>_<number>"),
         ("aaf", "00000A02.jpg", "path gender"),
         ("aaf", "00000A.jpg 0", "A<age>"),
+        ("fgnet", "A43a.JPG", "<subject>A<age>"),
+        ("rfw", "Martian/m.1/0.jpg", "race `Martian` is none of Caucasian"),
         ("imfdb", "1.jpg male", "gender `male` is none of FEMALE, MALE"),
         ("imdb-wiki", "1.jpg 1 young", "age `young`"),
         ("imdb-wiki", "1.jpg nan -3", "no label is known: age -3"),
@@ -137,6 +145,48 @@ def test_rows_come_from_what_the_set_needs(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(EmptyDataError, match="no images"):
         set_rows(by_name, tmp_path / "empty", None)
+
+
+FAIRFACE = """file,age,gender,race,service_test
+train/1.jpg,50-59,Male,East Asian,True
+train/2.jpg,30-39,Female,Indian,False
+val/3.jpg,0-2,Female,Black,False
+val/4.jpg,more than 70,Male,White,True
+val/5.jpg,3-9,Male,Middle Eastern,True
+val/6.jpg,20-29,Male,Latino_Hispanic,True
+val/7.jpg,10-19,Female,Southeast Asian,True
+val/8.jpg,60-69,Female,Martian,True
+"""
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_fairface_is_read_from_its_csv_with_the_middle_of_its_ranges(tmp_path: Path, end: str) -> None:
+    (tmp_path / "fairface_label_train.csv").write_bytes(FAIRFACE.replace("\n", end).encode())
+    public = PUBLIC_SETS["fairface"]
+    found = convert(public, set_rows(public, None, tmp_path / "fairface_label_train.csv"))
+    labels = [found.listed.labels[name].tolist() for name in ("race", "gender", "age")]
+    assert found.listed.images == [f"{'train' if n < 3 else 'val'}/{n}.jpg" for n in range(1, 8)]
+    assert labels == [[2, 3, 1, 0, 4, 4, 2], [1, 0, 0, 1, 1, 1, 0], [54, 34, 1, 75, 6, 24, 14]]
+    decades = group_index("age", found.listed.labels["age"]).tolist()
+    assert [AGE_BANDS[band] for band in decades] == [
+        *("50-59", "30-39", "0-9", "70+", "0-9", "20-29", "10-19"),
+    ]
+    assert [failure.path for failure in found.failures] == ["val/8.jpg"]
+    assert "race `Martian`" in found.failures[0].reason
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "reason"),
+    [
+        ("file,age,gender\na.jpg,0-2,Male\n", 1, "no column `race`"),
+        ("file,age,gender,race\na.jpg,0-2\n", 2, "2 of 4"),
+        ('file,age,gender,race\n"a.jpg,0-2\n', 2, "quotes"),
+    ],
+)
+def test_a_csv_of_another_form_is_named(tmp_path: Path, text: str, line: int, reason: str) -> None:
+    (tmp_path / "f.csv").write_text(text)
+    with pytest.raises(ListFormatError, match=rf"f\.csv:{line}: .*{reason}"):
+        set_rows(PUBLIC_SETS["fairface"], None, tmp_path / "f.csv")
 
 
 @pytest.mark.faces

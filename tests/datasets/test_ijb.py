@@ -80,3 +80,10 @@ def test_an_empty_or_absent_list_is_named(folder: Path, name: str) -> None:
     path.unlink()
     with pytest.raises(MissingFileError, match=name):
         open_ijb(folder)
+
+
+def test_crops_of_another_format_are_found(folder: Path) -> None:
+    for name, _, _ in TEMPLATES:
+        (folder / "loose_crop" / name).with_suffix(".png").touch()
+    expected = [Path(name).with_suffix(".png").name for name, _, _ in TEMPLATES]
+    assert open_ijb(folder).images.tolist() == expected

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import csv
+import os
 import re
 from pathlib import Path
 
@@ -8,8 +9,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from face_analysis.datasets.lists.image_list import read_image_list
-from face_analysis.errors import EmptyDataError, ListFormatError, MissingFileError
+from face_analysis.datasets.lists.image_list import ImageList, read_image_list
+from face_analysis.datasets.lists.writer import write_image_list
+from face_analysis.errors import EmptyDataError, ListFormatError, MissingFileError, UsageError
 
 
 def written(folder: Path, content: str | bytes, name: str = "list.txt") -> Path:
@@ -117,6 +119,72 @@ def test_a_missing_list_is_named(tmp_path: Path, name: str) -> None:
         read_image_list(tmp_path / name)
 
 
+ROWS = [("a.jpg", 0, 1, 24), ("our trip.jpg", -1, 0, 101), ("b  c.jpg", 2, 1, 7)]
+
+
+def columns(listed: ImageList) -> list[tuple[str, int, int, int]]:
+    """The rows of a list with race, gender and age."""
+    values = (listed.labels[name].tolist() for name in ("race", "gender", "age"))
+    return list(zip(listed.images, *values, strict=True))
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r", "\r\r\n", " \n", "\t\n", "\n\n", "\n \t\n"])
+@pytest.mark.parametrize("gap", [" ", "\t", "  ", " \t ", "\t\t"])
+@pytest.mark.parametrize("last", [True, False])
+@pytest.mark.parametrize("start", ["", "\ufeff", "  ", "\n"])
+def test_any_gap_line_end_and_start_give_the_same_list(
+    tmp_path: Path, end: str, gap: str, last: bool, start: str
+) -> None:
+    text = start + end.join(gap.join(map(str, row)) for row in ROWS) + end * last
+    assert columns(read_image_list(written(tmp_path, text))) == ROWS
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+@pytest.mark.parametrize("name", ["list.txt", "list.csv"])
+def test_lists_of_other_systems_are_read(tmp_path: Path, encoding: str, name: str) -> None:
+    text = "path,age\r\ncafé.jpg,7\r\n" if name == "list.csv" else "café.jpg 1 1 7\r\n"
+    listed = read_image_list(written(tmp_path, text.encode(encoding), name))
+    assert (listed.images, listed.labels["age"].tolist()) == (["café.jpg"], [7])
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r", "\n\n"])
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+@pytest.mark.parametrize("name", ["list.csv", "list.txt", "list.tsv"])
+def test_csv_may_have_any_of_three_delimiters(tmp_path: Path, end: str, delimiter: str, name: str) -> None:
+    header = delimiter.join(("path", "Race ", "gender", "age"))
+    lines = [header, *(delimiter.join(map(str, row)) for row in ROWS)]
+    assert columns(read_image_list(written(tmp_path, end.join(lines) + end, name))) == ROWS
+
+
+def test_whole_numbers_of_tables_with_gaps_are_read_and_others_refused(tmp_path: Path) -> None:
+    listed = read_image_list(written(tmp_path, "path,age\na.jpg,24.0\nb.jpg,\nc.jpg,7.\n", "list.csv"))
+    assert listed.labels["age"].tolist() == [24, -1, 7]
+    with pytest.raises(ListFormatError, match=r"list\.csv:2: .*`24\.5`"):
+        read_image_list(written(tmp_path, "path,age\na.jpg,24.5\n", "list.csv"))
+
+
+def test_names_that_are_not_utf8_are_the_bytes_that_files_have(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    raw = b"a.jpg 0\ncaf\xe9.jpg 1\n"
+    listed = read_image_list(written(tmp_path, raw))
+    assert [os.fsencode(image) for image in listed.images] == [b"a.jpg", b"caf\xe9.jpg"]
+    assert caplog.messages == [
+        f"{tmp_path}/list.txt:2: not UTF-8; bytes are taken as they are, as names of files may be"
+    ]
+    write_image_list(tmp_path / "new.csv", listed)
+    assert read_image_list(tmp_path / "new.csv").images == listed.images
+
+
+def test_what_is_no_text_is_named_as_what_it_is(tmp_path: Path, patterns: Path) -> None:
+    picture = patterns.parent / "patterns" / "000001.jpg"
+    for path, kind in ((picture, "a JPEG picture"), (picture.parent, "a folder")):
+        with pytest.raises(UsageError, match=f"{re.escape(str(path))} is {kind}, not the image list"):
+            read_image_list(path)
+    with pytest.raises(UsageError, match="is a file of an unknown kind, not the image list"):
+        read_image_list(written(tmp_path, b"\1\2\0"))
+
+
 # A name in a text list holds no line break; the form of the list is what its first line shows.
 visible = st.characters(exclude_categories=("Cs", "Cc", "Zl", "Zp", "Zs"))
 names = (
@@ -135,8 +203,7 @@ several = settings(
 def test_text_lists_come_back_as_written(tmp_path: Path, rows: list[tuple[str, int, int, int]]) -> None:
     content = "".join(" ".join(map(str, row)) + "\n" for row in rows)
     listed = read_image_list(written(tmp_path, content))
-    columns = (listed.labels["race"], listed.labels["gender"], listed.labels["age"])
-    assert list(zip(listed.images, *(column.tolist() for column in columns), strict=True)) == rows
+    assert columns(listed) == rows
 
 
 @several
@@ -146,5 +213,5 @@ def test_csv_lists_come_back_as_written(tmp_path: Path, rows: list[tuple[str, in
     with path.open("w", newline="", encoding="utf-8") as file:
         csv.writer(file).writerows([("path", "class", "subject"), *rows])
     listed = read_image_list(path)
-    columns = (listed.images, listed.labels["class"].tolist(), listed.strings["subject"])
-    assert list(zip(*columns, strict=True)) == rows
+    found = (listed.images, listed.labels["class"].tolist(), listed.strings["subject"])
+    assert list(zip(*found, strict=True)) == rows

@@ -14,7 +14,7 @@ from face_analysis.datasets.pairs.protocols import (
     read_lfw,
     read_protocol,
 )
-from face_analysis.errors import EmptyDataError, ListFormatError, MissingFileError
+from face_analysis.errors import EmptyDataError, ListFormatError, MissingFileError, UsageError
 
 LFW = "2\t2\nAnn\t1\t4\nBo_B\t2\t13\nAnn\t1\tBo_B\t1\nCy\t1\tAnn\t12\n" + (
     "Dee\t1\t2\nEd\t3\t1\nDee\t1\tEd\t1\nEd\t2\tDee\t2\n"
@@ -184,3 +184,50 @@ def test_the_official_list_has_ten_folds_of_300_and_300_and_all_its_images_are_t
     images, _ = number_images(pairs)
     assert len(images) == 7701
     assert all((faces_data / "lfw" / "images" / image).is_file() for image in images)
+
+
+@pytest.mark.parametrize("end", ["\r\n", "\r", " \n", "\n\n"])
+def test_other_line_ends_change_no_protocol(tmp_path: Path, cfp: Path, end: str) -> None:
+    labelled = "a.jpg 1\nb.jpg 1\nc.jpg\t0\nd.jpg\t0\n"
+    lists = [written(tmp_path, LFW, "lfw.txt"), written(tmp_path, labelled, "labelled.txt")]
+    before = [read_lfw(lists[0]), read_labelled(lists[1]), read_cfp(cfp, "FP")]
+    for path in (*lists, *(cfp / "Protocol").rglob("*.txt")):
+        path.write_bytes(path.read_text().replace("\n", end).encode())
+    assert [read_lfw(lists[0]), read_labelled(lists[1]), read_cfp(cfp, "FP")] == before
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpeg", ".JPG", ".webp", ".tif", ".heic"])
+def test_images_of_a_protocol_are_found_with_the_suffix_they_have(tmp_path: Path, suffix: str) -> None:
+    for name in ("Ann/Ann_0001", "Ann/Ann_0004", "Bo/Bo_0001"):
+        written(tmp_path, "", f"{name}{suffix}")
+    written(tmp_path, "", "Bo/._Bo_0001.png")
+    pairs = written(tmp_path, "1\nAnn 1 4\nAnn 1 Bo 1\n")
+    assert [pair[:2] for pair in read_protocol("lfw", tmp_path, pairs)] == [
+        (f"Ann/Ann_0001{suffix}", f"Ann/Ann_0004{suffix}"),
+        (f"Ann/Ann_0001{suffix}", f"Bo/Bo_0001{suffix}"),
+    ]
+    listed = written(tmp_path, "Ann/Ann_0001.jpg 0\nBo/Bo_0001.jpg 0\n", "list.txt")
+    (pair,) = read_protocol("list", tmp_path, listed)
+    assert pair[:2] == (f"Ann/Ann_0001{suffix}", f"Bo/Bo_0001{suffix}")
+
+
+def test_the_images_of_cfp_are_found_with_the_suffix_they_have(cfp: Path) -> None:
+    for number in range(1, 6):
+        for kind, suffix in (("frontal", ".jpg"), ("profile", ".png")):
+            written(cfp, "", f"Data/Images/{number:03d}/{kind}/01{suffix}")
+    pairs = read_protocol("cfp_fp", cfp, None)
+    assert {Path(pair.first).suffix for pair in pairs} == {".jpg"}
+    assert {Path(pair.second).suffix for pair in pairs} == {".png"}
+    assert all((cfp / name).is_file() for pair in pairs for name in pair[:2])
+
+
+def test_the_listed_file_goes_first_a_missing_one_keeps_its_name_and_two_others_are_refused(
+    tmp_path: Path,
+) -> None:
+    for name in ("a.jpg", "a.png", "b.png", "b.webp", "b.txt"):
+        written(tmp_path, "", name)
+    pairs = written(tmp_path, "a.jpg 1\ngone.jpg 1\n", "list.txt")
+    assert [pair[:2] for pair in read_protocol("list", tmp_path, pairs)] == [("a.jpg", "gone.jpg")]
+    pairs = written(tmp_path, "a.jpg 1\nb.jpg 1\n", "list.txt")
+    with pytest.raises(UsageError, match=r"b\.png and b\.webp may both be b\.jpg; keep one"):
+        read_protocol("list", tmp_path, pairs)
