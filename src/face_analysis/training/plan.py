@@ -83,13 +83,8 @@ def _attributes(options: TrainOptions) -> Plan:
         log.info(
             "started from %s: backbone%s", options.pretrained, "".join(f", {name} head" for name in heads)
         )
-    for what, data, given in (
-        ("training", training, options.train_list),
-        ("validation", validation, options.val_list),
-    ):
+    for what, data in (("training", training), ("validation", validation)):
         log.info("%s: %s", what, _described(data))
-        if given and data.source.origin.suffix == ".lmdb":
-            log.info("the %s list is not read: the LMDB holds its own labels", what)
     if options.balance is not None:
         log.info("balanced by %s: images without a known one are not drawn", options.balance)
     if options.margin is not None or options.scale is not None:
