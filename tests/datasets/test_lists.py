@@ -81,6 +81,7 @@ def test_a_header_makes_a_list_csv_whatever_its_suffix(tmp_path: Path) -> None:
         ("a.jpg 0 1 24\nb.jpg 0 1 2.5\n", "list.txt", 2, ["2.5"]),
         ("a.jpg 0 1 24\n\nb.jpg 0 5\n", "list.txt", 3, ["image race gender age"]),
         ("a.jpg 0 1 24\r\r\n0 1 24\r\r\n", "list.txt", 3, ["image race gender age"]),
+        ("path race gender age\na.jpg 0 1 24\n", "list.txt", 1, ["header"]),
         ("a,0,1,24\n", "list.txt", 1, ["header", "path,race,gender,age"]),
         ("a.jpg 0\nb.jpg 1\nc.jpg\n", "list.txt", 3, ["image class", "c.jpg"]),
         ("a.jpg 0\nb.jpg 99999999999\n", "list.txt", 2, ["99999999999", "largest"]),

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -173,6 +174,26 @@ def test_subfolders_are_classes_but_for_hidden_ones_and_links_count(
     assert caplog.messages == [f"{tmp_path}/people: hidden and system folders not searched: .git, @eaDir"]
     with pytest.raises(EmptyDataError, match="all images lie directly in it"):
         open_people(tmp_path / "far")
+
+
+def test_subfolders_without_images_are_named_as_no_classes(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name in ("people/ann/1.jpg", "people/bo/deep/2.txt", "people/di/deep/3.jpg"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    (tmp_path / "people" / "carl").mkdir()
+    assert open_people(tmp_path / "people").labels["class"].tolist() == [0, 1]
+    assert caplog.messages == [
+        f"{tmp_path}/people: 1 file left out: 1 .txt",
+        f"{tmp_path}/people: folders without images, which are no classes: bo, carl",
+    ]
+
+
+def test_a_pipe_in_place_of_a_file_is_refused_without_waiting_for_it(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(UsageError, match="pipe is no regular file, not a picture"):
+        open_source(tmp_path / "pipe", None)
 
 
 def test_a_list_with_classes_goes_before_the_subfolders(patterns: Path, tmp_path: Path) -> None:

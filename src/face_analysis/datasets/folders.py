@@ -32,11 +32,13 @@ class Listing:
     `images` are paths relative to it, sorted. `left_out` counts the files that are no pictures by their
     suffix in lower case, "" for none, by HIDDEN those that are hidden or of the system, and by SPECIAL what
     is no regular file, such as a pipe. `hidden` are folders that were not searched; `links` those that were
-    not followed, and `unread` folders that could not be read, both with the reason.
+    not followed, and `unread` folders that could not be read, both with the reason. `folders` are those
+    directly in `folder` that are not hidden.
     """
 
     folder: Path
     images: list[str] = field(default_factory=list)
+    folders: list[str] = field(default_factory=list)
     left_out: Counter[str] = field(default_factory=Counter)
     hidden: list[str] = field(default_factory=list)
     links: list[str] = field(default_factory=list)
@@ -49,20 +51,15 @@ class Listing:
         if total:
             counts = sorted(self.left_out.items(), key=lambda item: (-item[1], item[0]))
             parts = [f"{count} {suffix or 'without a suffix'}" for suffix, count in counts]
-            found.append(f"{total} {'file' if total == 1 else 'files'} left out: {_shown(parts)}")
+            found.append(f"{total} {'file' if total == 1 else 'files'} left out: {shown(parts)}")
         for what, names in (
             ("hidden and system folders not searched", self.hidden),
             ("links not followed", self.links),
             ("folders that cannot be read", self.unread),
         ):
             if names:
-                found.append(f"{what}: {_shown(sorted(names))}")
+                found.append(f"{what}: {shown(sorted(names))}")
         return found
-
-    def tell(self) -> None:
-        """Log what is not among the images."""
-        for sentence in self.sentences():
-            log.warning("%s: %s", self.folder, sentence)
 
 
 def search_folder(folder: Path) -> Listing:
@@ -88,12 +85,18 @@ def list_folder(folder: Path) -> ImageList:
 
     Raises as `search_folder`, and EmptyDataError for a folder without pictures.
     """
+    return ImageList(folder, search_and_tell(folder).images)
+
+
+def search_and_tell(folder: Path) -> Listing:
+    """As `search_folder`, logging what is left out. Raises EmptyDataError for a folder without pictures."""
     found = search_folder(folder)
     if not found.images:
         reasons = "; ".join(["no images in this folder or under it", *found.sentences()])
         raise EmptyDataError(f"{folder}: {reasons}; choose another")
-    found.tell()
-    return ImageList(folder, found.images)
+    for sentence in found.sentences():
+        log.warning("%s: %s", folder, sentence)
+    return found
 
 
 class _Search:
@@ -136,6 +139,8 @@ class _Search:
             self.found.links.append(f"{name} (leads nowhere)")
         elif entry.is_dir():
             (self.linked if entry.is_symlink() else self.real).append(name)
+            if "/" not in name:
+                self.found.folders.append(name)
         elif not entry.is_file():
             self.found.left_out[SPECIAL] += 1
         elif is_picture(entry.path):
@@ -153,6 +158,7 @@ def _identity(path: str | Path) -> tuple[int, int]:
     return status.st_dev, status.st_ino
 
 
-def _shown(names: Sequence[str]) -> str:
+def shown(names: Sequence[str]) -> str:
+    """The first names of a list, and how many more there are."""
     more = len(names) - NAMED
     return ", ".join(names[:NAMED]) + (f" and {more} more" if more > 0 else "")

@@ -62,7 +62,7 @@ def what_is(path: Path) -> str:
     picture = picture_format(head)
     suffix = path.suffix.lower()
     if not head:
-        return "an empty file" if path.is_file() else "no readable file"
+        return "an empty file" if path.is_file() else "no regular file"
     if is_lmdb(path):
         return "an LMDB"
     if is_records(path):
@@ -88,7 +88,12 @@ def _is_text(head: bytes) -> bool:
 
 def _head(path: Path | str) -> bytes:
     try:
-        with open(path, "rb", buffering=0) as file:  # noqa: PTH123
-            return file.read(HEAD)
+        with open(path, "rb", buffering=0, opener=_without_waiting) as file:
+            return file.read(HEAD) or b""
     except OSError:
         return b""
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    """Open a pipe whether or not anything writes into it."""
+    return os.open(path, flags | os.O_NONBLOCK)

@@ -163,7 +163,7 @@ def _rows(source: ImageSource, attribute: str) -> NDArray[np.intp]:
     if column is None:
         there = ", ".join(source.labels) or "none"
         raise EmptyDataError(
-            f"{source.origin}: no column for {attribute} (label columns: {there}); give a list that has it"
+            f"{source.origin}: no column for {attribute} (label columns: {there}); give a --list that has it"
         )
     usable = column >= 0 if attribute == RECOGNITION else known(cast(Attribute, attribute), column)
     if not usable.any():

@@ -12,7 +12,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from face_analysis.datasets.folders import list_folder
+from face_analysis.datasets.folders import list_folder, search_and_tell, shown
 from face_analysis.datasets.kinds import is_picture, what_is
 from face_analysis.datasets.lists.image_list import ImageList, read_image_list
 from face_analysis.datasets.packed import PACKED_SUFFIXES, is_packed, open_packed, packed_in
@@ -142,10 +142,14 @@ def folder_of_classes(folder: Path) -> FolderSource:
     """The images of a folder, each subfolder a class, counted from 0 in their sorted order.
 
     Images directly in the folder have no class. Raises as `list_folder`, and EmptyDataError for a folder
-    without images in subfolders.
+    without images in subfolders. Subfolders without images are logged.
     """
-    images = list_folder(folder).images
+    found = search_and_tell(folder)
+    images = found.images
     names = sorted({image.split("/", 1)[0] for image in images if "/" in image})
+    empty = sorted(set(found.folders).difference(names))
+    if empty:
+        log.warning("%s: folders without images, which are no classes: %s", folder, shown(empty))
     if not names:
         raise EmptyDataError(
             f"{folder}: all images lie directly in it; give a list, or put each class into a subfolder"

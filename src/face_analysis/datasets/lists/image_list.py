@@ -87,6 +87,8 @@ def _text_columns(path: Path, number: int, first: str) -> tuple[str, ...]:
         if text and not _INTEGER.match(text):
             break
         integers += bool(text)
+    if first.split() and set(first.split()) <= {"path", *CSV_LABELS, *CSV_STRINGS}:
+        raise ListFormatError(path, number, "a text list has no header; remove it, or write a CSV list")
     if integers >= 3:
         return ("race", "gender", "age")
     if not integers and _BARE_CSV.search(first):
