@@ -78,7 +78,7 @@ def _images(options: AuditOptions) -> AuditedImages:
     from face_analysis.audit.images import AuditedImages
     from face_analysis.datasets.sources import FolderSource, open_listed
 
-    names = [path.stem for path in options.lists]
+    names = [path.resolve().name if path.is_dir() else path.stem for path in options.lists]
     if len(set(names)) < len(names):
         raise UsageError(f"the lists need different names, not {', '.join(names)}")
     sources = [open_listed(path, options.source) for path in options.lists]

@@ -58,7 +58,7 @@ def main(arguments: Sequence[str]) -> int:
     from face_analysis.datasets.pack import PackSettings, pack
     from face_analysis.files import FailureLog
 
-    path = destination(options)
+    path, source = destination(options), _source(options)
     settings = PackSettings(_encoding(options), options.strict, options.resume, options.workers)
     config, errors = (Path(f"{path}.{name}") for name in ("config.yaml", "errors.csv"))
     claim = claim_file(
@@ -70,7 +70,7 @@ def main(arguments: Sequence[str]) -> int:
         resume=options.resume,
     )
     with claim:
-        report = pack(_source(options), path, options.attribute, settings)
+        report = pack(source, path, options.attribute, settings)
         write_text(config, to_yaml(options))
         failures = FailureLog(errors)
         failures.add(report.failures)
@@ -123,5 +123,6 @@ def destination(options: PackOptions) -> Path:
     given = options.list or options.source
     if given is None:
         raise UsageError("give --list, or --source with a subfolder a class")
-    name = options.name or given.resolve().stem
+    given = given.resolve()
+    name = options.name or (given.name if given.is_dir() else given.stem)
     return options.dest / f"{name.removesuffix('.lmdb')}.lmdb"
