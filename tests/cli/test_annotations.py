@@ -34,10 +34,10 @@ def test_names_become_a_list_and_what_does_not_fit_is_beside_it(
         "path,race,gender,age\n116_1_0_201702.jpg,0,0,-1\n8_0_2_201701.jpg,2,1,8\n"
     )
     assert caplog.messages == ["ages outside 0 to 100, listed as unknown: 1"]
-    assert f"2 images could not be used: see {tmp_path}/new/utk.errors.csv" in err
-    failed = {row["path"]: row["reason"] for row in table(tmp_path / "new/utk.errors.csv")}
+    assert f"2 images could not be used: see {tmp_path}/new/utk.csv.errors.csv" in err
+    failed = {row["path"]: row["reason"] for row in table(tmp_path / "new/utk.csv.errors.csv")}
     assert set(failed) == {"61_1_201701.jpg", "8_7_2_201701.jpg"}
-    assert yaml.safe_load((tmp_path / "new/utk.yaml").read_text())["dataset"] == "utkface"
+    assert yaml.safe_load((tmp_path / "new/utk.csv.config.yaml").read_text())["dataset"] == "utkface"
 
 
 def test_a_set_with_a_list_needs_it_and_is_read_without_its_images(run: Run, tmp_path: Path) -> None:
@@ -56,8 +56,8 @@ def test_a_set_of_which_nothing_fits_gives_no_list(run: Run, tmp_path: Path) -> 
     words = f"annotations normalize cacd -i {tmp_path}/names.txt -d {tmp_path}/c.csv"
     status, out, err = run(words)
     assert (status, out) == (2, "")
-    assert "c.errors.csv" in err
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["c.errors.csv", "names.txt"]
+    assert "c.csv.errors.csv" in err
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["c.csv.errors.csv", "names.txt"]
 
 
 def test_a_split_writes_a_list_a_part_and_keeps_groups_together(

@@ -25,7 +25,7 @@ def test_the_lmdb_lies_where_it_is_asked_for_beside_its_configuration(
     assert status == 0
     assert out.startswith(f"{path}: 60 images")
     assert path.is_file()
-    config = yaml.safe_load(path.with_suffix(".yaml").read_text())
+    config = yaml.safe_load(Path(f"{path}.config.yaml").read_text())
     assert config["attribute"] == "age"
     assert config["list"] == str(patterns)
 
@@ -64,12 +64,12 @@ def test_photos_are_packed_aligned_or_taken_whole(run: Run, photos: Path, tmp_pa
     words = f"pack -l {image_list} -s {photos} -d {tmp_path}/p.lmdb --align"
     status, out, _ = run(words)
     assert (status, ": 1 images" in out) == (1, True)
-    errors = (tmp_path / "p.errors.csv").read_text()
+    errors = (tmp_path / "p.lmdb.errors.csv").read_text()
     assert "empty.png: no face found" in errors
     assert "sub/broken.jpg" in errors
-    status, out, _ = run(f"{words} --whole --size 64")
+    status, out, _ = run(f"{words} --whole --size 64 --overwrite")
     assert (status, ": 2 images" in out) == (1, True)
-    status, _, err = run(f"{words} --strict")
+    status, _, err = run(f"{words} --strict --overwrite")
     assert (status, "--strict" in err) == (1, True)
     assert LmdbReader(tmp_path / "p.lmdb").class_count == 2, "the former file stays"
 
