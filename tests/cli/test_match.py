@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 from face_analysis.evaluation.error_rates import at_fmr, equal_error_rate, rates_curve
 from tests.cli.conftest import Run
 from tests.cli.killed_runs import STOPS, stopped_when, tree
-from tests.matching.feature_sets import SIZE, AllPairs, People, all_pairs, people
+from tests.matching.feature_sets import SIZE, AllPairs, People, all_pairs, people, write_set
 
 
 @pytest.fixture(scope="module")
@@ -149,3 +150,44 @@ def test_wrong_options_are_named(run: Run, probes: Path, tmp_path: Path) -> None
         assert (status, named in err) == (2, True), err
     status, _, err = run(f"match {tmp_path / 'none'} -o {tmp_path / 'out'}")
     assert (status, "none/embeddings.npy" in err) == (2, True)
+
+
+def test_extract_records_its_source_so_that_equal_paths_of_two_folders_are_two_pictures(
+    run: Run, patterns: Path, recognition_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    images = sorted(patterns.parent.rglob("*.jpg"))[:12]
+    for number, image in enumerate(images):
+        place = tmp_path / ("probe", "gallery")[number % 2] / f"person {number // 2}" / "1.jpg"
+        place.parent.mkdir(parents=True)
+        shutil.copy(image, place)
+    extract = f"extract --aligned -m {recognition_model}"
+    monkeypatch.chdir(tmp_path)
+    for name, source in (("p", tmp_path / "probe"), ("again", "probe/"), ("g", f"{tmp_path}/./gallery")):
+        assert run(f"{extract} -s {source} -d {name}")[0] == 0
+    Path("list.csv").write_text("path\n" + "".join(f"probe/person {number}/1.jpg\n" for number in range(6)))
+    assert run(f"{extract} -i list.csv -d listed")[0] == 0
+    for other, mated, not_compared in (("g", 6, 0), ("again", 0, 6), ("listed", 0, 6)):
+        status, out, _ = run(f"match p {other} -o m_{other} --subject folder --fmr 0.5")
+        assert (status, out.startswith(f"{mated} mated and 30 non-mated")) == (0, True), out
+        pairs = json.loads(Path(f"m_{other}/match.json").read_text())["pairs"]
+        assert pairs["not_compared"] == not_compared
+        assert run(f"search p {other} -o s_{other} --subject folder")[0] == 0
+        found = rows_of(Path(f"s_{other}/candidates.csv"))
+        assert sum(row["probe"] == row["gallery"] for row in found) == mated
+    status, _, err = run("match p g -o m")
+    assert (status, "--subject folder" in err, "--subject_pattern" in err) == (2, True, True)
+
+
+def test_rows_that_are_no_embeddings_are_named_and_end_the_command_with_1(run: Run, tmp_path: Path) -> None:
+    whole = people(300, seed=9)
+    embeddings = whole.embeddings.copy()
+    embeddings[5], embeddings[250, 7] = 0, np.nan
+    probes = write_set(tmp_path / "set", embeddings, {"path": whole.paths, "subject": whole.subjects})
+    for words in (f"match {probes} --fmr 0.01", f"search {probes} {probes}"):
+        status, _, err = run(f"{words} -o {tmp_path / 'out'}")
+        assert (status, "2 images could not be used" in err) == (1, True)
+        rows = rows_of(tmp_path / "out" / "errors.csv")
+        assert [row["path"] for row in rows] == [whole.paths[5], whole.paths[250]]
+        assert ["all zeros" in rows[0]["reason"], "not finite" in rows[1]["reason"]] == [True, True]
+    about = json.loads((tmp_path / "out" / "match.json").read_text())
+    assert (about["probes"]["rows"], about["probes"]["left_out"]) == (298, 2)
