@@ -4,6 +4,7 @@ import csv
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -119,9 +120,10 @@ def test_a_set_without_mated_pairs_is_matched_and_reported_by_its_non_mated_ones
     run: Run, probes: Path, expected: AllPairs, tmp_path: Path
 ) -> None:
     status, out, _ = run(f"match {probes} -o {tmp_path / 'match'} --subject path --group country --fmr 1e-3")
-    assert (status, "0 mated and" in out, "FNMR (%)" in out, "EER" in out) == (0, True, True, False)
+    assert (status, "0 mated and" in out, "FNMR (%)" in out) == (0, True, True)
+    assert "EER and d-prime not known: no mated pairs" in out
     card = json.loads((tmp_path / "match" / "threshold.json").read_text())
-    assert (card["fnmr"], card["fnmr_interval"]) == (None, None)
+    assert (card["fnmr"], card["fnmr_interval"], card["fnmr_reason"]) == (None, None, "no mated pairs")
     assert card["fmr"] == pytest.approx((expected.product / SIZE >= card["threshold"] - 1e-9).mean())
     (tmp_path / "report").mkdir()
     (tmp_path / "report" / "det.png").write_text("of an earlier report")
@@ -130,7 +132,8 @@ def test_a_set_without_mated_pairs_is_matched_and_reported_by_its_non_mated_ones
     assert {"report.html", "group_fmr.png", "group_scores.png", "scores.png"} <= written
     assert not {"det.png", "det.csv"} & written
     page = (tmp_path / "report" / "report.html").read_text()
-    assert ("no pairs" in page, "EER " in page, "One person, lowest scores" in page) == (True, False, False)
+    assert ("no pairs" in page, "EER and d-prime not known: no mated pairs" in page) == (True, True)
+    assert "One person, lowest scores" not in page
     rates = {row["fmr_asked"]: row for row in rows_of(tmp_path / "report" / "rates.csv")}
     assert (rates["0.001"]["fnmr"], float(rates["0.001"]["fmr"])) == ("", pytest.approx(card["fmr"]))
 
@@ -191,3 +194,58 @@ def test_rows_that_are_no_embeddings_are_named_and_end_the_command_with_1(run: R
         assert ["all zeros" in rows[0]["reason"], "not finite" in rows[1]["reason"]] == [True, True]
     about = json.loads((tmp_path / "out" / "match.json").read_text())
     assert (about["probes"]["rows"], about["probes"]["left_out"]) == (298, 2)
+
+
+def test_one_person_and_one_pair_are_told_with_what_they_lack_in_text_json_and_page(
+    run: Run, tmp_path: Path
+) -> None:
+    def strict(path: Path) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(path.read_text(), parse_constant=pytest.fail)
+        return found
+
+    rows = np.random.default_rng(0).standard_normal((5, 64))
+    embeddings = (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
+    names = [f"{row}.jpg" for row in range(5)]
+    columns = {"path": names, "subject": ["Ann"] * 5, "country": ["IN"] * 4 + ["CH"]}
+    one = write_set(tmp_path / "one", embeddings, columns)
+    status, out, _ = run(f"match {one} -o {tmp_path / 'm'} --group country")
+    assert (status, out.startswith("10 mated and 0 non-mated")) == (0, True)
+    assert "threshold for FMR 0.0001 not known: no non-mated pairs" in out
+    card = strict(tmp_path / "m" / "threshold.json")
+    assert (card["threshold"], card["threshold_reason"], card["fmr"]) == (None, "no non-mated pairs", None)
+    assert strict(tmp_path / "m" / "match.json")["threshold"] == card
+    assert [row["false_matches"] for row in rows_of(tmp_path / "m" / "subjects.csv")] == [""]
+    status, _, err = run(f"search {one} {one} -o {tmp_path / 's'} --card {tmp_path / 'm' / 'threshold.json'}")
+    assert (status, "found no threshold (no non-mated pairs)" in err) == (2, True)
+    assert run(f"report {tmp_path / 'm'} -d {tmp_path / 'r'}")[0] == 0
+    assert "no non-mated pairs" in (tmp_path / "r" / "report.html").read_text()
+
+    pair = write_set(tmp_path / "pair", embeddings[:3], {"path": names[:3], "subject": ["Ann", "Ann", "Bob"]})
+    status, out, _ = run(f"match {pair} -o {tmp_path / 'm'} --fmr 0.5")
+    rate, threshold = out.splitlines()[1:3]
+    assert (status, " % *" in rate, threshold.endswith(" *"), "* too few pairs" in out) == (
+        0,
+        True,
+        True,
+        True,
+    )
+    assert run(f"report {tmp_path / 'm'} -d {tmp_path / 'r'}")[0] == 0
+    page = (tmp_path / "r" / "report.html").read_text()
+    assert (" % *" in page, "* too few pairs" in page) == (True, True)
+
+    status, _, err = run(
+        f"match {write_set(tmp_path / 'single', embeddings[:1], {'path': ['a'], 'subject': ['a']})} -o {tmp_path / 'm'}"
+    )
+    assert (status, "no two pictures to compare" in err) == (2, True)
+
+
+def test_groups_of_few_people_are_marked_on_the_screen_as_on_the_page(run: Run, tmp_path: Path) -> None:
+    many = people(600, seed=10)
+    groups = ["few" if subject == many.subjects[0] else "many" for subject in many.subjects]
+    columns = {"path": many.paths, "subject": many.subjects, "country": groups}
+    probes = write_set(tmp_path / "set", many.embeddings, columns)
+    _, out, _ = run(f"match {probes} -o {tmp_path / 'm'} --group country --fmr 0.01")
+    lines = {tuple(line.split(" | ")[:2]): line for line in out.splitlines() if line.startswith("| ")}
+    assert lines["| few", "few"].count(" *") >= 1
+    assert " *" not in lines["| many", "many"]
+    assert "* too few pairs or people" in out

@@ -89,7 +89,7 @@ def test_a_folder_of_ijb_is_known_by_its_layout_and_reported_without_folds(
     status, out, err = run(words)
     assert status == 1
     assert "1 images could not be used" in err
-    assert "| ijbc | no folds | " in out
+    assert "| ijbc | - (no folds) | " in out
     assert "1e-01" in out
     assert out.count("too few pairs") == 5
     found = json.loads((tmp_path / "out" / "verification.json").read_text())["ijbc"]

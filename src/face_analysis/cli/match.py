@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,8 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from face_analysis import __version__
 from face_analysis.cli.parser import parse
-from face_analysis.errors import UsageError
+from face_analysis.errors import EmptyDataError, UsageError
 from face_analysis.files import FailureLog, write_text
+from face_analysis.json_files import write_json
 from face_analysis.options import Opt, to_yaml
 from face_analysis.outputs import Overwrite, Resume, claim_folder
 
@@ -72,6 +72,10 @@ def main(arguments: Sequence[str]) -> int:
         saved = SavedTally(options.output, identity, resume=options.resume)
         with tqdm(total=comparison.pairs, unit=" pairs", unit_scale=True, desc="match") as bar:
             result = match(comparison, settings, saved, bar.update)
+        if not result.histogram().any():
+            raise EmptyDataError(
+                f"{options.probes}: no two pictures to compare; give a set of more, or another gallery"
+            )
         if options.scores != "none":
             start = options.output / options.prefix
             with tqdm(total=comparison.pairs, unit=" pairs", unit_scale=True, desc="scores") as bar:
@@ -140,17 +144,18 @@ def _write(options: MatchOptions, comparison: Comparison, result: MatchResult, f
     write_counts(result, options.output)
     write_tails(result, comparison, options.output)
     card, *cards = threshold_cards(result, (options.fmr, *FMRS))
-    write_text(options.output / "threshold.json", json.dumps(card.to_dict(), indent=1))
+    write_json(options.output / "threshold.json", card.to_dict())
     total = result.histogram()
     counted = {"mated": int(total.mated.sum()), "non_mated": int(total.non_mated.sum())}
+    not_compared = comparison.pairs - sum(counted.values())
     about = {
         **facts,
         "groups": result.groups,
         "subjects": len(result.subjects),
-        "pairs": counted | {"not_compared": comparison.pairs - sum(counted.values())},
+        "pairs": counted | {"not_compared": not_compared},
         "followed_from": float(result.thresholds[0]),
         "threshold": card.to_dict(),
     }
-    write_text(options.output / "match.json", json.dumps(about, indent=1))
+    write_json(options.output / "match.json", about)
     write_subjects(result, card.threshold, options.output)
-    print(rates_text(result, card, cards))
+    print(rates_text(result, card, cards, not_compared))

@@ -52,7 +52,7 @@ def _not_known(features: FeatureSet, count: int, first: int) -> str:
     return (
         f"{features.folder}: the subject of {count} of {len(features)} rows is not known (such as "
         f"{features.paths[first]}). Extract the set with a list that has a column `subject` or `class`, or "
-        f"say who they are: --subject folder (the name of the image's folder), --subject COLUMN (of {INDEX}), "
+        f"say who they are: --subject folder (name of the image's folder), --subject COLUMN (of {INDEX}), "
         f"--subject {' or '.join(ORIGINAL_RULES)} (rules of the original system), or --subject_pattern with "
         "a regular expression for the path"
     )

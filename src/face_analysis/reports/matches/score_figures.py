@@ -36,8 +36,8 @@ def score_rows(histograms: Mapping[str, ScoreHistogram]) -> list[tuple[str, str,
     ]
 
 
-def score_figure(histogram: ScoreHistogram, threshold: float, *, log: bool = False) -> Figure:
-    """The share of mated and of non-mated pairs by score, and where the threshold is."""
+def score_figure(histogram: ScoreHistogram, threshold: float | None, *, log: bool = False) -> Figure:
+    """The share of mated and of non-mated pairs by score, and where the threshold is, if there is one."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(6.4, 3.6), layout="constrained")
@@ -53,7 +53,7 @@ def score_figure(histogram: ScoreHistogram, threshold: float, *, log: bool = Fal
     return figure
 
 
-def group_score_figure(histograms: Mapping[str, ScoreHistogram], threshold: float) -> Figure:
+def group_score_figure(histograms: Mapping[str, ScoreHistogram], threshold: float | None) -> Figure:
     """A panel a group, of its pairs with itself; the one threshold goes through all."""
     from matplotlib.figure import Figure
 
@@ -88,8 +88,9 @@ def _distributions(axes: Axes, histogram: ScoreHistogram) -> None:
             axes.stairs(shares, STEP_EDGES, color=colour, fill=True, alpha=0.15)
 
 
-def _mark(axes: Axes, threshold: float) -> None:
-    axes.axvline(threshold, color="0.2", linewidth=1, linestyle=":", label=f"threshold {threshold:.4f}")
+def _mark(axes: Axes, threshold: float | None) -> None:
+    if threshold is not None:
+        axes.axvline(threshold, color="0.2", linewidth=1, linestyle=":", label=f"threshold {threshold:.4f}")
 
 
 def _range(histograms: list[ScoreHistogram]) -> tuple[float, float]:

@@ -49,7 +49,7 @@ def write_identification(report: IdentificationReport | None, folder: Path) -> N
         if report.identification_rates:
             _save(cmc_figure(report.identification_rates), folder / "cmc.png")
         if curves:
-            _save(det_figure(curves, NAMES), folder / "identification_det.png")
+            _save(det_figure(curves, NAMES, "probe"), folder / "identification_det.png")
 
 
 def identification_tables(report: IdentificationReport) -> str:
