@@ -233,9 +233,8 @@ def test_one_person_and_one_pair_are_told_with_what_they_lack_in_text_json_and_p
     page = (tmp_path / "r" / "report.html").read_text()
     assert (" % *" in page, "* too few pairs" in page) == (True, True)
 
-    status, _, err = run(
-        f"match {write_set(tmp_path / 'single', embeddings[:1], {'path': ['a'], 'subject': ['a']})} -o {tmp_path / 'm'}"
-    )
+    single = write_set(tmp_path / "single", embeddings[:1], {"path": ["a.jpg"], "subject": ["Ann"]})
+    status, _, err = run(f"match {single} -o {tmp_path / 'm'}")
     assert (status, "no two pictures to compare" in err) == (2, True)
 
 
