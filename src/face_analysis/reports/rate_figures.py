@@ -115,7 +115,8 @@ def heat_figure(report: DemographicReport, most: int, *, ordered: bool) -> Figur
     if ordered:
         axes.set(xlabel="Group of the gallery", ylabel="Group of the probes")
     axes.set_title(f"FMR at the threshold {report.threshold:.4f}", fontsize=11)
-    figure.colorbar(image, ax=axes, label="FMR (logarithmic)", shrink=0.85)
+    if shown.count():
+        figure.colorbar(image, ax=axes, label="FMR (logarithmic)", shrink=0.85)
     return figure
 
 

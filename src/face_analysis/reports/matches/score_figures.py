@@ -44,7 +44,7 @@ def score_figure(histogram: ScoreHistogram, threshold: float | None, *, log: boo
     axes = figure.subplots()
     _distributions(axes, histogram)
     _mark(axes, threshold)
-    axes.set_xlim(*_range([histogram]))
+    axes.set_xlim(*_range([histogram], threshold))
     axes.set(xlabel="Score (cosine)", ylabel="Pairs of a kind (%)")
     if log:
         axes.set_yscale("log")
@@ -62,22 +62,29 @@ def group_score_figure(histograms: Mapping[str, ScoreHistogram], threshold: floa
     for axes, (group, histogram) in zip(panels, histograms.items(), strict=True):
         _distributions(axes, histogram)
         _mark(axes, threshold)
+        if not histogram.any():
+            axes.text(0.5, 0.5, "no pairs", transform=axes.transAxes, ha="center", color="0.35")
         counts = f"{histogram.mated.sum():,} mated, {histogram.non_mated.sum():,} non-mated"
         axes.set_title(f"{group}: {counts}", loc="left", fontsize=10)
         axes.set_yticks([])
         axes.spines["left"].set_visible(False)
-    lines, labels = panels[0].get_legend_handles_labels()
-    names = [label.split(" (")[0] for label in labels]
-    figure.legend(lines, names, loc="outside upper center", ncols=3, frameon=False, fontsize=9)
-    panels[-1].set_xlim(*_range(list(histograms.values())))
+    shown = {
+        label.split(" (")[0]: line
+        for axes in panels
+        for line, label in zip(*axes.get_legend_handles_labels(), strict=True)
+    }
+    figure.legend(
+        list(shown.values()), list(shown), loc="outside upper center", ncols=3, frameon=False, fontsize=9
+    )
+    panels[-1].set_xlim(*_range(list(histograms.values()), threshold))
     panels[-1].set_xlabel("Score (cosine); heights are shares of the group's pairs of a kind")
     return figure
 
 
 def _distributions(axes: Axes, histogram: ScoreHistogram) -> None:
-    kinds = (
-        ("non-mated", histogram.non_mated, NON_MATED, "--"),
+    kinds = (  # the dashed line last, or it would vanish where both are the same
         ("mated", histogram.mated, MATED, "-"),
+        ("non-mated", histogram.non_mated, NON_MATED, "--"),
     )
     for name, counts, colour, line in kinds:
         total = int(counts.sum())
@@ -93,11 +100,12 @@ def _mark(axes: Axes, threshold: float | None) -> None:
         axes.axvline(threshold, color="0.2", linewidth=1, linestyle=":", label=f"threshold {threshold:.4f}")
 
 
-def _range(histograms: list[ScoreHistogram]) -> tuple[float, float]:
-    """Where there are scores, with a step's width on either side."""
+def _range(histograms: list[ScoreHistogram], threshold: float | None) -> tuple[float, float]:
+    """Where there are scores and the threshold, with a step's width on either side."""
     total = sum(histogram.mated + histogram.non_mated for histogram in histograms)
     filled = np.flatnonzero(_steps(np.asarray(total)))
-    return max(-1.0, STEP_EDGES[filled[0]] - 0.01), min(1.0, STEP_EDGES[filled[-1] + 1] + 0.01)
+    ends = [STEP_EDGES[filled[0]], STEP_EDGES[filled[-1] + 1], *([] if threshold is None else [threshold])]
+    return float(min(ends)) - 0.01, float(max(ends)) + 0.01
 
 
 def _steps(counts: NDArray[np.int64]) -> NDArray[np.int64]:
