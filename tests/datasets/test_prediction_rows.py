@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import csv
 import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
 from face_analysis.datasets.attributes import GENDERS, RACES
@@ -148,3 +150,19 @@ def test_a_number_that_is_none_in_json_is_refused_by_its_line(tmp_path: Path) ->
     (tmp_path / "p.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     with pytest.raises(ListFormatError, match=r"p\.jsonl:2: age is nan"):
         read_predictions(tmp_path / "p.jsonl")
+
+
+@pytest.mark.parametrize("layout", ["csv", "jsonl", "parquet"])
+def test_what_is_not_a_number_is_written_as_nothing(tmp_path: Path, layout: Layout) -> None:
+    shares = np.array([np.nan, np.inf], np.float32)
+    columns = PredictionColumns(("gender", "age"))
+    told = Face("a.jpg", None, None, ClassEstimate(GENDERS, shares), AgeEstimate(float("nan"), 3))
+    path = tmp_path / f"p{SUFFIXES[layout]}"
+    write_predictions(path, columns, [columns.record(told)], layout)
+    if layout == "parquet":
+        found = pq.read_table(path).to_pylist()[0]
+    elif layout == "jsonl":
+        found = json.loads(path.read_text(), parse_constant=pytest.fail)
+    else:
+        found = {name: cell or None for name, cell in next(csv.DictReader(path.open())).items()}
+    assert (found["gender_female"], found["gender_male"], found["age"]) == (None, None, None)

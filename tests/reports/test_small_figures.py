@@ -47,9 +47,8 @@ def test_scores_without_a_threshold_have_no_line_of_one() -> None:
 
 
 def test_a_group_without_pairs_says_so_and_the_legend_knows_every_kind() -> None:
-    figure = group_score_figure(
-        {"a": histogram([], [5]), "b": histogram([9], []), "c": histogram([], [])}, 0.5
-    )
+    groups = {"a": histogram([], [5]), "b": histogram([9], []), "c": histogram([], [])}
+    figure = group_score_figure(groups, 0.5)
     assert [axes.get_title(loc="left").split(":")[0] for axes in figure.axes] == ["a", "b", "c"]
     assert ["no pairs" in [text.get_text() for text in axes.texts] for axes in figure.axes] == [0, 0, 1]
     assert set(legend(figure)) == {"mated", "non-mated", "threshold 0.5000"}
@@ -98,4 +97,4 @@ def test_a_run_that_logged_one_value_has_a_dot_and_values_that_are_none_are_left
     comparison = compare(read_runs([folder]))
     (run,) = comparison.groups[0].runs
     assert list(run.curves["train_loss"].values()) == [1.5]
-    assert [line.get_marker() for line in curve_figure(comparison, "train_loss").axes[0].lines] == ["o"]
+    assert curve_figure(comparison, "train_loss").axes[0].lines[0].get_marker() == "o"

@@ -68,7 +68,8 @@ class PredictionColumns:
     def record(self, face: Face, number: int = 0) -> dict[str, Any]:
         """The values of one face by column, rounded: pixels and years to 2 decimals, the rest to 6.
 
-        What is not a finite number is None. `number` is the face's in its photo. Raises UsageError for a face that lacks an attribute.
+        What is not a finite number is None. `number` is the face's in its photo. Raises UsageError for a face
+        that lacks an attribute.
         """
         values: dict[str, Any] = {PATH_COLUMN: face.path}
         if self.located:

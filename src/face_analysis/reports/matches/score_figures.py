@@ -73,9 +73,8 @@ def group_score_figure(histograms: Mapping[str, ScoreHistogram], threshold: floa
         for axes in panels
         for line, label in zip(*axes.get_legend_handles_labels(), strict=True)
     }
-    figure.legend(
-        list(shown.values()), list(shown), loc="outside upper center", ncols=3, frameon=False, fontsize=9
-    )
+    lines, names = list(shown.values()), list(shown)
+    figure.legend(lines, names, loc="outside upper center", ncols=3, frameon=False, fontsize=9)
     panels[-1].set_xlim(*_range(list(histograms.values()), threshold))
     panels[-1].set_xlabel("Score (cosine); heights are shares of the group's pairs of a kind")
     return figure
