@@ -187,7 +187,7 @@ def test_rows_that_are_no_embeddings_are_named_and_end_the_command_with_1(run: R
     embeddings[5], embeddings[250, 7] = 0, np.nan
     probes = write_set(tmp_path / "set", embeddings, {"path": whole.paths, "subject": whole.subjects})
     for words in (f"match {probes} --fmr 0.01", f"search {probes} {probes}"):
-        status, _, err = run(f"{words} -o {tmp_path / 'out'}")
+        status, _, err = run(f"{words} -o {tmp_path / 'out'} --overwrite")
         assert (status, "2 images could not be used" in err) == (1, True)
         rows = rows_of(tmp_path / "out" / "errors.csv")
         assert [row["path"] for row in rows] == [whole.paths[5], whole.paths[250]]
@@ -221,7 +221,7 @@ def test_one_person_and_one_pair_are_told_with_what_they_lack_in_text_json_and_p
     assert "no non-mated pairs" in (tmp_path / "r" / "report.html").read_text()
 
     pair = write_set(tmp_path / "pair", embeddings[:3], {"path": names[:3], "subject": ["Ann", "Ann", "Bob"]})
-    status, out, _ = run(f"match {pair} -o {tmp_path / 'm'} --fmr 0.5")
+    status, out, _ = run(f"match {pair} -o {tmp_path / 'm'} --fmr 0.5 --overwrite")
     rate, threshold = out.splitlines()[1:3]
     assert (status, " % *" in rate, threshold.endswith(" *"), "* too few pairs" in out) == (
         0,
@@ -229,12 +229,12 @@ def test_one_person_and_one_pair_are_told_with_what_they_lack_in_text_json_and_p
         True,
         True,
     )
-    assert run(f"report {tmp_path / 'm'} -d {tmp_path / 'r'}")[0] == 0
+    assert run(f"report {tmp_path / 'm'} -d {tmp_path / 'r'} --overwrite")[0] == 0
     page = (tmp_path / "r" / "report.html").read_text()
     assert (" % *" in page, "* too few pairs" in page) == (True, True)
 
     single = write_set(tmp_path / "single", embeddings[:1], {"path": ["a.jpg"], "subject": ["Ann"]})
-    status, _, err = run(f"match {single} -o {tmp_path / 'm'}")
+    status, _, err = run(f"match {single} -o {tmp_path / 'none'}")
     assert (status, "no two pictures to compare" in err) == (2, True)
 
 
