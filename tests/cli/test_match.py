@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -177,6 +178,9 @@ def test_extract_records_its_source_so_that_equal_paths_of_two_folders_are_two_p
         assert run(f"search p {other} -o s_{other} --subject folder")[0] == 0
         found = rows_of(Path(f"s_{other}/candidates.csv"))
         assert sum(row["probe"] == row["gallery"] for row in found) == mated
+    assert run("report m_g -d page --faces")[0] == 0
+    shown = re.findall(r'src="data:image/jpeg;base64,([^"]+)"', Path("page/report.html").read_text())
+    assert len(set(shown)) == 12  # each picture from the source of its own set
     status, _, err = run("match p g -o m")
     assert (status, "--subject folder" in err, "--subject_pattern" in err) == (2, True, True)
 

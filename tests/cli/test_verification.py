@@ -46,8 +46,8 @@ def test_a_model_of_recognition_gives_the_cosines_of_its_network(
     files += [files[0], b"no image", b"no image", files[1]]
     (tmp_path / "some.bin").write_bytes(pickle.dumps((files, same), 2))
     words = f"evaluate --verification some -s {tmp_path} -d {tmp_path}/out -m {recognition_model}"
-    status, out, _ = run(words)
-    assert status == 1
+    status, out, err = run(words)
+    assert (status, "some: 100%" in err) == (1, True)
     assert "| 13 + 7 (2 left out) | " in out
     network, images = load_recognition(recognition_model).network, chips_of(patterns, 40)
     with torch.inference_mode():
