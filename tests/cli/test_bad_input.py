@@ -137,6 +137,9 @@ def test_evaluate_takes_what_predict_writes_of_photos_with_several_faces(
     assert "2 listed images have no prediction" in caplog.text
     again = f"evaluate -p {tmp_path}/largest/l_predictions.jsonl -l {labels} -d {tmp_path}/e2"
     assert run(again)[0] == 1
+    labels.write_text("path,age\n" + "".join(f"{name},50\n" for name in names))
+    assert run(f"{words} -d {tmp_path}/e3 --faces largest")[0] == 1
+    assert "no labels of it: gender, race" in caplog.text
     one, two = (json.loads((tmp_path / name / "metrics.json").read_text()) for name in ("e1", "e2"))
     assert one == two
     assert (one["images"], one["missing"]) == (2, 2)

@@ -92,6 +92,9 @@ def _evaluate(predictions: Path, labels: Path, options: EvaluateOptions) -> int:
     missing = "listed images have no prediction (no face found, not read, or not given)"
     _tell(missing, joined.missing, joined.first_missing)
     _tell("predictions are of images that are not listed", joined.unlisted, joined.first_unlisted)
+    if table.values.keys() - listed.labels.keys():
+        unlabelled = ", ".join(sorted(table.values.keys() - listed.labels.keys()))
+        logging.warning("not evaluated, as the list has no labels of it: %s", unlabelled)
     if table.left_out:
         logging.warning("%d faces are left out, beside the largest of their photo", table.left_out)
     return 1 if joined.missing else 0

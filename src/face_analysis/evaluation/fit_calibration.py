@@ -53,6 +53,8 @@ def fit_calibration(logits: Logits, labels: Labels, seed: int = 0) -> Calibratio
     (Chernozhukov, Wuethrich, Zhu 2021, arXiv 1909.07889) on the distribution as the network gives it.
     Raises EmptyDataError for too few known labels.
     """
+    if not logits:
+        raise EmptyDataError("nothing to calibrate on: no image could be used; check the list and its folder")
     count = len(next(iter(logits.values())))
     order = np.random.default_rng(seed).permutation(count)
     fit, rest = order[: count // 2], order[count // 2 :]

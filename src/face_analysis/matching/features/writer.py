@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -13,7 +12,8 @@ from numpy.typing import NDArray
 
 from face_analysis.datasets.pairs.npy_header import npy_header
 from face_analysis.errors import WriteError
-from face_analysis.files import write_csv, write_text
+from face_analysis.files import write_csv
+from face_analysis.json_files import write_json
 from face_analysis.matching.features.feature_set import EMBEDDINGS, INDEX, ROW, SOURCE, SOURCE_KEY
 
 
@@ -70,4 +70,4 @@ def write_source(folder: Path, source: Path) -> None:
 
     Two sets then can tell whether equal paths are one picture. Raises WriteError.
     """
-    write_text(folder / SOURCE, json.dumps({SOURCE_KEY: str(source.resolve())}) + "\n")
+    write_json(folder / SOURCE, {SOURCE_KEY: str(source.resolve())})
