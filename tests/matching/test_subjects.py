@@ -1,14 +1,17 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from face_analysis.errors import FeatureSetError, UsageError
+from face_analysis.matching.comparison import compare
 from face_analysis.matching.features.feature_set import FeatureSet, open_feature_set
 from face_analysis.matching.groups import groups_of
 from face_analysis.matching.pictures import original_label
+from face_analysis.matching.search.sides import search_sides
 from face_analysis.matching.subjects import subjects_of
 from tests.matching.feature_sets import write_set
 
@@ -85,3 +88,20 @@ def test_groups_have_names_and_are_unknown_where_a_column_does_not_say(tmp_path:
     found.columns["gender"] = ["0", "1", "female"]
     with pytest.raises(FeatureSetError, match="female"):
         groups_of(found, ["gender"])
+
+
+def test_names_are_not_compared_with_class_codes_and_codes_of_two_sources_are_said_to_be_alike(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    one = features(tmp_path / "a", subject=["Ann", "Bob", "Cy"], label=["1", "2", "3"])
+    other = features(tmp_path / "b", subject=["", "", ""], label=["1", "2", "3"])
+    with pytest.raises(UsageError, match="one tells people by `subject`, the other by `label`"):
+        compare(one, other)
+    assert compare(one, other, subject="label").subjects == ["1", "2", "3"]
+    assert "by `subject`, the other by `label`" in search_sides(one, other).unknown
+    compare(other, replace(other, source="/data/other"))
+    assert "equal codes of" in caplog.text
+    caplog.clear()
+    compare(other)
+    compare(other, other)
+    assert caplog.text == ""

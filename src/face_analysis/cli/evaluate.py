@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -114,6 +115,8 @@ def _verify(options: EvaluateOptions) -> int:
     from face_analysis.reports.verification.files import verification_tables, write_verification
 
     paths = [Path(options.source or "", name) for name in options.verification]
+    if len({path.resolve() for path in paths}) < len(paths):
+        raise UsageError("a verification set is given twice: give each once")
     sets = [open_ijb(path) if is_ijb(path) else open_pairs(path) for path in paths]
     threshold = None if options.card is None else read_threshold(options.card)
     embedder = embedder_of(options, flip=not options.no_flip)
@@ -126,9 +129,18 @@ def _verify(options: EvaluateOptions) -> int:
 
     with claim_folder(options.dest, (*paths, options.card), overwrite=options.overwrite):
         failures = FailureLog(options.dest / "errors.csv")
-        reports = [verified(given) for given in sets]
+        reports = _own_names([verified(given) for given in sets], options.verification)
         write_verification(reports, options.dest, threshold)
         write_text(options.dest / "config.yaml", to_yaml(options))
     print(verification_tables(reports, threshold).strip())
     print(f"\nreport: {options.dest / 'verification.md'}")
     return failures.report()
+
+
+def _own_names(reports: list[VerificationReport], given: Sequence[str]) -> list[VerificationReport]:
+    """Sets of one name, in two folders, are called as they were given."""
+    names = Counter(report.name for report in reports)
+    return [
+        replace(report, name=word) if names[report.name] > 1 else report
+        for report, word in zip(reports, given, strict=True)
+    ]

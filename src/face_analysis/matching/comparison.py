@@ -16,7 +16,7 @@ from face_analysis.matching.features.feature_set import FeatureSet
 from face_analysis.matching.features.usable import usable_rows
 from face_analysis.matching.groups import groups_of
 from face_analysis.matching.pictures import original_label, pictures_of
-from face_analysis.matching.subjects import subjects_of
+from face_analysis.matching.subjects import check_alike, subjects_of
 from face_analysis.types import ImageFailure
 
 Numbers = NDArray[np.int64]
@@ -134,6 +134,8 @@ def compare(
         labels = pictures = [[original_label(path) for path in features.paths] for features in sides]
     else:
         labels, pictures = [features.paths for features in sides], pictures_of(sides)
+    if gallery is not None and subject is subject_pattern is None:
+        check_alike(*sides)
     people, of_person = _numbers([subjects_of(features, subject, subject_pattern) for features in sides])
     names, of_group = _numbers([groups_of(features, groups) for features in sides])
     _, of_picture = _numbers(pictures)

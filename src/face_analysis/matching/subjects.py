@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Callable
 from posixpath import basename, dirname, splitext
@@ -15,6 +16,7 @@ def _stem(path: str) -> str:
     return splitext(basename(path))[0]
 
 
+log = logging.getLogger(__name__)
 PATH_RULES: dict[str, Callable[[str], str]] = {
     "folder": lambda path: basename(dirname(path)),
     "original": lambda path: _stem(path).split("_")[0],
@@ -46,6 +48,25 @@ def subjects_of(features: FeatureSet, rule: str | None = None, pattern: str | No
     if unknown or len(subjects) != len(features):
         raise UsageError(_not_known(features, len(unknown) or len(features), unknown[0] if unknown else 0))
     return subjects
+
+
+def check_alike(probes: FeatureSet, gallery: FeatureSet) -> None:
+    """Whether the columns that subjects come from by default mean the same in both sets.
+
+    Raises UsageError where one has names and the other class codes alone; class codes of two sources are said
+    to be taken for the same people.
+    """
+    columns = {_column(features, None) for features in (probes, gallery)}
+    if len(columns) > 1:
+        raise UsageError(
+            f"{probes.folder} and {gallery.folder}: one tells people by `{SUBJECT}`, the other by `{LABEL}` "
+            "(class codes): give --subject, or extract both with lists that have the same column"
+        )
+    if columns == {LABEL} and probes.source != gallery.source:
+        log.warning(
+            "people are told by class codes (`%s`): equal codes of %s and %s are taken for one person",
+            *(LABEL, probes.folder, gallery.folder),
+        )
 
 
 def _not_known(features: FeatureSet, count: int, first: int) -> str:
