@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import fcntl
 import hashlib
+import math
 import os
 import re
 import secrets
@@ -79,14 +80,21 @@ def write_text(path: Path | str, text: str) -> None:
 
 
 def write_csv(path: Path | str, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Write a header and rows as a whole CSV file; None becomes an empty cell. Raises WriteError."""
+    """Write a header and rows as a whole CSV file. Raises WriteError.
+
+    None, and a float that is not finite, become an empty cell.
+    """
     with (
         whole_file(path) as partial,
         partial.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file,
     ):
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(header)
-        writer.writerows(rows)
+        writer.writerows([None if _not_finite(cell) else cell for cell in row] for row in rows)
+
+
+def _not_finite(cell: object) -> bool:
+    return isinstance(cell, float) and not math.isfinite(cell)
 
 
 class FailureLog:

@@ -11,6 +11,7 @@ from typing import Any, Self
 
 from face_analysis.errors import UsageError, WriteError
 from face_analysis.files import hidden_name
+from face_analysis.json_files import json_text
 
 
 def journal_path(output: Path) -> Path:
@@ -35,7 +36,7 @@ class Journal:
             begun = resume and self.path.exists() and self._take_up(identity)
             self._file = self.path.open("ab" if begun else "wb")
             if not begun:
-                self._put([json.dumps(identity, sort_keys=True)])
+                self._put([json_text(identity, sort_keys=True)])
         except OSError as error:
             raise WriteError(self.path, error) from error
 
@@ -49,12 +50,12 @@ class Journal:
 
     def add(self, record: dict[str, Any]) -> None:
         """Note a record; it counts once its block is marked."""
-        self._pending.append(json.dumps(record))
+        self._pending.append(json_text(record))
 
     def mark(self, done: int) -> None:
         """End a block: the first `done` inputs are done."""
         self.done = done
-        self._put([*self._pending, json.dumps(done)])
+        self._put([*self._pending, str(done)])
         self._pending = []
 
     def records(self) -> Iterator[dict[str, Any]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import resource
 from pathlib import Path
 
@@ -104,14 +105,41 @@ def test_resuming_from_another_tasks_run_is_refused(
 
 
 def test_evaluate_counts_and_names_images_without_a_prediction(
-    run: Run, models: dict[str, Path], patterns: Path, tmp_path: Path
+    run: Run, models: dict[str, Path], patterns: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     shorter = tmp_path / "shorter.txt"
     shorter.write_text("\n".join(patterns.read_text().splitlines()[:50]))
     run(f"predict --aligned -s {patterns.parent} -i {shorter} -m {models['joint']} -d {tmp_path}")
     predictions = tmp_path / "shorter_predictions.csv"
     assert run(f"evaluate -p {predictions} -l {shorter} -d {tmp_path}/all")[0] == 0
-    status, out, _ = run(f"evaluate -p {predictions} -l {patterns} -d {tmp_path}/some")
+    status, out, err = run(f"evaluate -p {predictions} -l {patterns} -d {tmp_path}/some")
     assert status == 1
+    assert "evaluate: " in err
+    assert "10 listed images have no prediction" in caplog.text
     assert "(n = 50)" in out
     assert (tmp_path / "some" / "metrics.json").exists()
+
+
+def test_evaluate_takes_what_predict_writes_of_photos_with_several_faces(
+    run: Run, models: dict[str, Path], photos: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    labels = tmp_path / "l.csv"
+    names = ["both.jpg", "empty.png", "hopper.jpg", "sub/broken.jpg"]
+    labels.write_text("path,race,gender,age\n" + "".join(f"{name},0,1,50\n" for name in names))
+    predict = f"predict -s {photos} -i {labels} -m {models['joint']}"
+    run(f"{predict} -d {tmp_path}/all")
+    run(f"{predict} -d {tmp_path}/largest --faces largest --format jsonl")
+    words = f"evaluate -p {tmp_path}/all/l_predictions.csv -l {labels}"
+    status, _, err = run(f"{words} -d {tmp_path}/e")
+    assert (status, "both.jpg" in err, "--faces largest" in err) == (2, True, True)
+    assert run(f"{words} -d {tmp_path}/e1 --faces largest")[0] == 1
+    assert "1 faces are left out" in caplog.text
+    assert "2 listed images have no prediction" in caplog.text
+    again = f"evaluate -p {tmp_path}/largest/l_predictions.jsonl -l {labels} -d {tmp_path}/e2"
+    assert run(again)[0] == 1
+    labels.write_text("path,age\n" + "".join(f"{name},50\n" for name in names))
+    assert run(f"{words} -d {tmp_path}/e3 --faces largest")[0] == 1
+    assert "no labels of it: gender, race" in caplog.text
+    one, two = (json.loads((tmp_path / name / "metrics.json").read_text()) for name in ("e1", "e2"))
+    assert one == two
+    assert (one["images"], one["missing"]) == (2, 2)

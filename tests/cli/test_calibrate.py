@@ -14,11 +14,11 @@ from tests.cli.conftest import Run
 def test_the_calibrated_model_keeps_its_weights_and_predicts_with_intervals(
     run: Run, models: dict[str, Path], patterns: Path, tmp_path: Path, mirror: bool
 ) -> None:
-    status, out, _ = run(
+    status, out, err = run(
         f"calibrate -m {models['joint']} -s {patterns.parent} -i {patterns} -d {tmp_path / 'new'} "
         f"--name better {'--mirror' * mirror}"
     )
-    assert status == 0
+    assert (status, "calibrate: 100%" in err) == (0, True)
     made = tmp_path / "new" / "model.safetensors"
     assert out.splitlines()[-1] == f"model: {made}"
     assert "Expected calibration error" in out

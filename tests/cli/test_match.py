@@ -2,7 +2,10 @@ from __future__ import annotations
 
 import csv
 import json
+import re
+import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,7 +13,7 @@ import pytest
 from face_analysis.evaluation.error_rates import at_fmr, equal_error_rate, rates_curve
 from tests.cli.conftest import Run
 from tests.cli.killed_runs import STOPS, stopped_when, tree
-from tests.matching.feature_sets import SIZE, AllPairs, People, all_pairs, people
+from tests.matching.feature_sets import SIZE, AllPairs, People, all_pairs, people, write_set
 
 
 @pytest.fixture(scope="module")
@@ -118,9 +121,10 @@ def test_a_set_without_mated_pairs_is_matched_and_reported_by_its_non_mated_ones
     run: Run, probes: Path, expected: AllPairs, tmp_path: Path
 ) -> None:
     status, out, _ = run(f"match {probes} -o {tmp_path / 'match'} --subject path --group country --fmr 1e-3")
-    assert (status, "0 mated and" in out, "FNMR (%)" in out, "EER" in out) == (0, True, True, False)
+    assert (status, "0 mated and" in out, "FNMR (%)" in out) == (0, True, True)
+    assert "EER and d-prime not known: no mated pairs" in out
     card = json.loads((tmp_path / "match" / "threshold.json").read_text())
-    assert (card["fnmr"], card["fnmr_interval"]) == (None, None)
+    assert (card["fnmr"], card["fnmr_interval"], card["fnmr_reason"]) == (None, None, "no mated pairs")
     assert card["fmr"] == pytest.approx((expected.product / SIZE >= card["threshold"] - 1e-9).mean())
     (tmp_path / "report").mkdir()
     (tmp_path / "report" / "det.png").write_text("of an earlier report")
@@ -129,7 +133,8 @@ def test_a_set_without_mated_pairs_is_matched_and_reported_by_its_non_mated_ones
     assert {"report.html", "group_fmr.png", "group_scores.png", "scores.png"} <= written
     assert not {"det.png", "det.csv"} & written
     page = (tmp_path / "report" / "report.html").read_text()
-    assert ("no pairs" in page, "EER " in page, "One person, lowest scores" in page) == (True, False, False)
+    assert ("no pairs" in page, "EER and d-prime not known: no mated pairs" in page) == (True, True)
+    assert "One person, lowest scores" not in page
     rates = {row["fmr_asked"]: row for row in rows_of(tmp_path / "report" / "rates.csv")}
     assert (rates["0.001"]["fnmr"], float(rates["0.001"]["fmr"])) == ("", pytest.approx(card["fmr"]))
 
@@ -149,3 +154,101 @@ def test_wrong_options_are_named(run: Run, probes: Path, tmp_path: Path) -> None
         assert (status, named in err) == (2, True), err
     status, _, err = run(f"match {tmp_path / 'none'} -o {tmp_path / 'out'}")
     assert (status, "none/embeddings.npy" in err) == (2, True)
+
+
+def test_extract_records_its_source_so_that_equal_paths_of_two_folders_are_two_pictures(
+    run: Run, patterns: Path, recognition_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    images = sorted(patterns.parent.rglob("*.jpg"))[:12]
+    for number, image in enumerate(images):
+        place = tmp_path / ("probe", "gallery")[number % 2] / f"person {number // 2}" / "1.jpg"
+        place.parent.mkdir(parents=True)
+        shutil.copy(image, place)
+    extract = f"extract --aligned -m {recognition_model}"
+    monkeypatch.chdir(tmp_path)
+    for name, source in (("p", tmp_path / "probe"), ("again", "probe/"), ("g", f"{tmp_path}/./gallery")):
+        assert run(f"{extract} -s {source} -d {name}")[0] == 0
+    Path("list.csv").write_text("path\n" + "".join(f"probe/person {number}/1.jpg\n" for number in range(6)))
+    assert run(f"{extract} -i list.csv -d listed")[0] == 0
+    for other, mated, not_compared in (("g", 6, 0), ("again", 0, 6), ("listed", 0, 6)):
+        status, out, _ = run(f"match p {other} -o m_{other} --subject folder --fmr 0.5")
+        assert (status, out.startswith(f"{mated} mated and 30 non-mated")) == (0, True), out
+        pairs = json.loads(Path(f"m_{other}/match.json").read_text())["pairs"]
+        assert pairs["not_compared"] == not_compared
+        assert run(f"search p {other} -o s_{other} --subject folder")[0] == 0
+        found = rows_of(Path(f"s_{other}/candidates.csv"))
+        assert sum(row["probe"] == row["gallery"] for row in found) == mated
+    assert run("report m_g -d page --faces")[0] == 0
+    shown = re.findall(r'src="data:image/jpeg;base64,([^"]+)"', Path("page/report.html").read_text())
+    assert len(set(shown)) == 12  # each picture from the source of its own set
+    status, _, err = run("match p g -o m")
+    assert (status, "--subject folder" in err, "--subject_pattern" in err) == (2, True, True)
+
+
+def test_rows_that_are_no_embeddings_are_named_and_end_the_command_with_1(run: Run, tmp_path: Path) -> None:
+    whole = people(300, seed=9)
+    embeddings = whole.embeddings.copy()
+    embeddings[5], embeddings[250, 7] = 0, np.nan
+    probes = write_set(tmp_path / "set", embeddings, {"path": whole.paths, "subject": whole.subjects})
+    for words in (f"match {probes} --fmr 0.01", f"search {probes} {probes}"):
+        status, _, err = run(f"{words} -o {tmp_path / 'out'} --overwrite")
+        assert (status, "2 images could not be used" in err) == (1, True)
+        rows = rows_of(tmp_path / "out" / "errors.csv")
+        assert [row["path"] for row in rows] == [whole.paths[5], whole.paths[250]]
+        assert ["all zeros" in rows[0]["reason"], "not finite" in rows[1]["reason"]] == [True, True]
+    about = json.loads((tmp_path / "out" / "match.json").read_text())
+    assert (about["probes"]["rows"], about["probes"]["left_out"]) == (298, 2)
+
+
+def test_one_person_and_one_pair_are_told_with_what_they_lack_in_text_json_and_page(
+    run: Run, tmp_path: Path
+) -> None:
+    def strict(path: Path) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(path.read_text(), parse_constant=pytest.fail)
+        return found
+
+    rows = np.random.default_rng(0).standard_normal((5, 64))
+    embeddings = (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
+    names = [f"{row}.jpg" for row in range(5)]
+    columns = {"path": names, "subject": ["Ann"] * 5, "country": ["IN"] * 4 + ["CH"]}
+    one = write_set(tmp_path / "one", embeddings, columns)
+    status, out, _ = run(f"match {one} -o {tmp_path / 'm'} --group country")
+    assert (status, out.startswith("10 mated and 0 non-mated")) == (0, True)
+    assert "threshold for FMR 0.0001 not known: no non-mated pairs" in out
+    card = strict(tmp_path / "m" / "threshold.json")
+    assert (card["threshold"], card["threshold_reason"], card["fmr"]) == (None, "no non-mated pairs", None)
+    assert strict(tmp_path / "m" / "match.json")["threshold"] == card
+    assert [row["false_matches"] for row in rows_of(tmp_path / "m" / "subjects.csv")] == [""]
+    status, _, err = run(f"search {one} {one} -o {tmp_path / 's'} --card {tmp_path / 'm' / 'threshold.json'}")
+    assert (status, "found no threshold (no non-mated pairs)" in err) == (2, True)
+    assert run(f"report {tmp_path / 'm'} -d {tmp_path / 'r'}")[0] == 0
+    assert "no non-mated pairs" in (tmp_path / "r" / "report.html").read_text()
+
+    pair = write_set(tmp_path / "pair", embeddings[:3], {"path": names[:3], "subject": ["Ann", "Ann", "Bob"]})
+    status, out, _ = run(f"match {pair} -o {tmp_path / 'm'} --fmr 0.5 --overwrite")
+    rate, threshold = out.splitlines()[1:3]
+    assert (status, " % *" in rate, threshold.endswith(" *"), "* too few pairs" in out) == (
+        0,
+        True,
+        True,
+        True,
+    )
+    assert run(f"report {tmp_path / 'm'} -d {tmp_path / 'r'} --overwrite")[0] == 0
+    page = (tmp_path / "r" / "report.html").read_text()
+    assert (" % *" in page, "* too few pairs" in page) == (True, True)
+
+    single = write_set(tmp_path / "single", embeddings[:1], {"path": ["a.jpg"], "subject": ["Ann"]})
+    status, _, err = run(f"match {single} -o {tmp_path / 'none'}")
+    assert (status, "no two pictures to compare" in err) == (2, True)
+
+
+def test_groups_of_few_people_are_marked_on_the_screen_as_on_the_page(run: Run, tmp_path: Path) -> None:
+    many = people(600, seed=10)
+    groups = ["few" if subject == many.subjects[0] else "many" for subject in many.subjects]
+    columns = {"path": many.paths, "subject": many.subjects, "country": groups}
+    probes = write_set(tmp_path / "set", many.embeddings, columns)
+    _, out, _ = run(f"match {probes} -o {tmp_path / 'm'} --group country --fmr 0.01")
+    lines = {tuple(line.split(" | ")[:2]): line for line in out.splitlines() if line.startswith("| ")}
+    assert lines["| few", "few"].count(" *") >= 1
+    assert " *" not in lines["| many", "many"]
+    assert "* too few pairs or people" in out

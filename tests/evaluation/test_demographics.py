@@ -40,6 +40,9 @@ def test_nothing_has_a_ratio_to_nothing(few: dict[str, float]) -> None:
     found = differential(few)
     assert found.rates == few
     assert found.geometric_mean is found.ratios is found.max_to_min is None
+    assert found.reason == (
+        "a group has a rate of 0" if len(few) > 1 else "fewer than two groups have enough pairs"
+    )
 
 
 def test_groups_with_too_few_pairs_or_people_are_marked_and_left_out_of_the_comparison() -> None:
@@ -67,5 +70,10 @@ def test_a_report_is_plain_json() -> None:
     found = json.loads(json.dumps(report.to_dict(), allow_nan=False))
     assert found["overall"]["fmr"]["count"] == 1_000_000
     assert found["pairs"][0]["rates"]["fnmr"]["value"] == 0.02
-    assert found["pairs"][-1]["rates"] == {"fmr": None, "fnmr": None}
+    assert found["pairs"][-1]["rates"] == {
+        "fmr": None,
+        "fmr_reason": "no non-mated pairs",
+        "fnmr": None,
+        "fnmr_reason": "no mated pairs",
+    }
     assert found["fmr_differential"]["ratios"]["asian"] == pytest.approx(2)

@@ -95,15 +95,45 @@ def test_d_prime_is_the_distance_of_the_means_in_standard_deviations() -> None:
     mated, non_mated = scores("mixed")
     expected = abs(mated.mean() - non_mated.mean()) / math.sqrt((mated.std() ** 2 + non_mated.std() ** 2) / 2)
     assert d_prime(mated, non_mated) == pytest.approx(expected)
-    assert d_prime(np.ones(3), np.zeros(3)) == math.inf
+
+
+@pytest.mark.parametrize("distance", [0, 1])
+@pytest.mark.parametrize("noise", [0, 6e-8])
+def test_scores_without_spread_have_no_d_prime(distance: float, noise: float) -> None:
+    scores = 0.5 + noise * np.array([-1, 0, 1])
+    assert d_prime(scores + distance, scores) is None
+
+
+def test_figures_of_pairs_of_one_kind_alone_are_not_known() -> None:
+    some, none = np.array([0.1, 0.7]), np.array([])
+    mated, non_mated = rates_curve(some, none), rates_curve(none, some)
+    assert (mated.lacking, non_mated.lacking) == ("no non-mated pairs", "no mated pairs")
+    for curve in (mated, non_mated):
+        assert equal_error_rate(curve) is None
+    np.testing.assert_allclose(mated.fnmr, [0, 0.5, 1])
+    np.testing.assert_allclose(non_mated.fmr, [1, 0.5, 0])
+    assert np.isnan(mated.fmr).all()
+    assert np.isnan(non_mated.fnmr).all()
+    point = at_fmr(mated, 0.1)
+    assert point.threshold is point.fmr is point.fnmr is None
+    assert (point.supported, point.unsupported) == (False, "no non-mated pairs")
+    point = at_fmr(non_mated, 0.5)
+    assert (point.threshold, point.fmr, point.fnmr) == (0.7, 0.5, None)
+    assert d_prime(some, none) is d_prime(none, some) is None
+    assert (at_threshold(mated, 0.5).fmr, at_threshold(non_mated, 0.5).fnmr) == (None, None)
+    assert at_threshold(mated, 0.5).to_dict()["fmr_reason"] == "no non-mated pairs"
+
+
+def test_a_rate_says_how_many_pairs_it_would_need() -> None:
+    curve = rates_curve(np.ones(5), np.linspace(0, 0.5, 99))
+    assert at_fmr(curve, 0.1).unsupported == "99 non-mated pairs, where 100 are needed"
+    assert at_fmr(rates_curve(np.ones(5), np.linspace(0, 0.5, 100)), 0.1).unsupported == ""
 
 
 def test_wrong_input_is_named() -> None:
     good = np.array([0.1, 0.2])
-    with pytest.raises(EmptyDataError, match="no mated pairs"):
-        rates_curve(np.array([]), good)
-    with pytest.raises(EmptyDataError, match="no non-mated pairs"):
-        d_prime(good, np.array([]))
+    with pytest.raises(EmptyDataError, match="no pairs"):
+        rates_curve(np.array([]), np.array([]))
     with pytest.raises(UsageError, match="1 of the non-mated scores"):
         rates_curve(good, np.array([0.3, np.nan]))
     with pytest.raises(UsageError, match="false match rate of 0"):

@@ -84,5 +84,7 @@ def test_too_few_ages_for_an_interval_are_refused() -> None:
     ages, logits = ages_and_logits(10, 7)
     with pytest.raises(EmptyDataError, match="too few"):
         fit_calibration({"age": logits}, {"age": ages})
-    with pytest.raises(EmptyDataError, match="no image has a known age"):
+    with pytest.raises(EmptyDataError, match="age: of 10 images too few have a known label"):
         fit_calibration({"age": logits}, {"age": np.full(10, -1)})
+    with pytest.raises(EmptyDataError, match="no image could be used"):
+        fit_calibration({}, {"age": ages})

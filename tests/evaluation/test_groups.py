@@ -138,3 +138,17 @@ def test_json_holds_every_figure_and_no_nan():
     assert data["attributes"]["race"]["overall"]["confusion"] == (
         report.attributes["race"].overall.confusion.tolist()
     )
+
+
+def test_what_no_image_tells_is_null_with_a_reason_in_json():
+    labels = {"race": np.array([1, 1, -1]), "gender": np.array([-1, 7, -1]), "age": np.array([31, 35, 200])}
+    predictions = {"race": np.array([1, 1, 1]), "gender": np.array([0, 1, 1]), "age": np.full(3, 30.0)}
+    found = json.loads(json.dumps(evaluate(labels, predictions).to_dict(), allow_nan=False))["attributes"]
+    race, gender, age = (found[name]["overall"] for name in ("race", "gender", "age"))
+    assert (race["recall"]["asian"], race["recall"]["asian_reason"]) == (None, "no image of it")
+    assert race["recall"]["african-american"]["value"] == race["measures"]["accuracy"]["value"] == 1
+    assert (gender["count"], gender["unknown"]) == (0, 3)
+    assert gender["measures"]["accuracy"] is None
+    assert gender["measures"]["accuracy_reason"] == "no image has a known label"
+    assert (age["unknown"], age["mae_by_decade"]["30-39"]["value"]) == (1, 3)
+    assert age["mae_by_decade"]["40-49"] is None

@@ -72,22 +72,39 @@ def test_the_equal_error_rate_is_within_its_bound(case: str) -> None:
 @pytest.mark.parametrize("case", CASES)
 def test_d_prime_lies_between_its_bounds(case: str) -> None:
     mated, non_mated = scores(case)
-    value, low, high = d_prime_of(histogram(mated, non_mated))
-    assert low <= d_prime(mated, non_mated) <= high
+    found, exact = d_prime_of(histogram(mated, non_mated)), d_prime(mated, non_mated)
+    if case == "one each":
+        assert found is exact is None
+        return
+    assert found is not None
+    assert exact is not None
+    value, low, high = found
+    assert math.isfinite(high)
+    assert low <= exact <= high
     assert low <= value <= high
     if case == "mixed":
         assert high - low < 0.01 * value
-    if case == "one each":
-        assert high == math.inf
 
 
-def test_without_mated_pairs_there_is_an_fmr_alone_and_without_non_mated_ones_none() -> None:
+@pytest.mark.parametrize("off", [0, 1])
+def test_scores_that_spread_less_than_a_bin_have_no_d_prime(off: int) -> None:
+    mated, non_mated = np.zeros(BINS, np.int64), np.zeros(BINS, np.int64)
+    mated[[15_000, 15_000 + off]] += 5  # rounding puts equal embeddings into two bins
+    non_mated[[9_000, 9_000 + off]] += 5
+    assert d_prime_of(ScoreHistogram(mated, non_mated)) is None
+
+
+def test_without_pairs_of_a_kind_the_rates_of_the_other_kind_alone_are_known() -> None:
     none, some = np.zeros(BINS, np.int64), np.ones(BINS, np.int64)
     curve = curve_of(ScoreHistogram(none, some))
     assert np.isnan(curve.fnmr).all()
     np.testing.assert_allclose(curve.fmr, np.arange(BINS, -1, -1) / BINS)
-    for counts in (ScoreHistogram(none, some), ScoreHistogram(some, none)):
-        with pytest.raises(EmptyDataError, match="mated pairs"):
-            d_prime_of(counts)
-    with pytest.raises(EmptyDataError, match="no non-mated pairs"):
-        curve_of(ScoreHistogram(some, none))
+    curve = curve_of(ScoreHistogram(some, none))
+    assert np.isnan(curve.fmr).all()
+    np.testing.assert_allclose(curve.fnmr, np.arange(BINS + 1) / BINS)
+    for counts, lacking in ((ScoreHistogram(none, some), "mated"), (ScoreHistogram(some, none), "non-mated")):
+        curve = curve_of(counts)
+        assert curve.lacking == f"no {lacking} pairs"
+        assert d_prime_of(counts) is equal_error_rate(curve) is None
+    with pytest.raises(EmptyDataError, match="no pairs"):
+        curve_of(ScoreHistogram(none, none))

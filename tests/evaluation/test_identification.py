@@ -118,7 +118,11 @@ def test_probes_of_one_kind_have_the_measures_of_that_kind() -> None:
         )
         assert [point.asked for point in report.points] == ([None] if kind else [None, *FPIRS])
         assert all((point.fnir is None, point.fpir is None) == (not kind, kind) for point in report.points)
-        json.dumps(report.to_dict(), allow_nan=False)
+        told = json.loads(json.dumps(report.to_dict(), allow_nan=False))
+        assert ("identification_rates_reason" in told) != kind
+        for point in told["points"]:
+            reason = point["fpir_reason"] if kind else point["fnir_reason"]
+            assert reason == f"no {'non-mated' if kind else 'mated'} probes"
 
 
 def test_probes_without_any_candidate_are_missed_and_never_accepted() -> None:

@@ -56,3 +56,33 @@ def test_the_count_decoding_is_joined_too():
     )
     joined = join(ImageList(Path("l.txt"), ["a", "b"], {"age": np.array([31, 21])}), predictions)
     assert joined.age_count.tolist() == [30, 20]
+
+
+@pytest.mark.parametrize(
+    ("listed", "predicted", "advice"),
+    [
+        ("x/a.jpg", "/data/faces/x/a.jpg", "--source /data/faces/"),
+        ("faces/x/a.jpg", "x/a.jpg", "the list has faces/ in front"),
+        ("x/a.jpg", "x/a.png", "written alike in both"),
+    ],
+)
+def test_paths_that_differ_by_a_folder_in_front_are_explained(listed, predicted, advice):
+    labels = ImageList(Path("l.txt"), ["other.jpg", listed], {"race": np.zeros(2, np.int64)})
+    with pytest.raises(EmptyDataError, match=advice):
+        join(labels, table(["another.jpg", predicted], race=[0, 0]))
+
+
+def test_predictions_joined_with_their_source_belong_to_the_paths_of_the_list():
+    labels = ImageList(Path("l.txt"), ["a.jpg", "x/b.jpg", "c.jpg"], {"race": np.array([0, 1, 2])})
+    predictions = table(["./faces/x/b.jpg", "faces/a.jpg", "elsewhere/c.jpg"], race=[4, 3, 2])
+    joined = join(labels, predictions, Path("faces/"))
+    assert joined.predictions["race"].tolist() == [3, 4]
+    assert (joined.first_missing, joined.first_unlisted) == (("c.jpg",), ("elsewhere/c.jpg",))
+
+
+def test_one_file_given_as_labels_and_predictions_is_refused(tmp_path):
+    (tmp_path / "l.txt").write_text("a.jpg 0 1 30\n")
+    labels = ImageList(tmp_path / "l.txt", ["a.jpg"], {"race": np.array([0])})
+    predictions = PredictionTable(tmp_path / "l.txt", ["a.jpg"], {"race": np.array([0])})
+    with pytest.raises(UsageError, match="as labels and as predictions"):
+        join(labels, predictions)

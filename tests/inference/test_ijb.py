@@ -80,5 +80,5 @@ def test_templates_are_compared_as_a_plain_loop_over_the_lists_compares_them(
 def test_a_set_without_any_image_is_refused(folder: Path, tmp_path: Path) -> None:
     for path in (folder / "loose_crop").iterdir():
         path.unlink()
-    with pytest.raises(EmptyDataError, match="no mated pairs"):
+    with pytest.raises(EmptyDataError, match="no pair is left"):
         verify_ijb(open_ijb(folder), LeftHalf(), FailureLog(tmp_path / "errors.csv"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,8 +14,15 @@ from numpy.typing import NDArray
 SIZE = 256
 
 
-def write_set(folder: Path, embeddings: NDArray[np.float32], columns: dict[str, Sequence[str]]) -> Path:
+def write_set(
+    folder: Path,
+    embeddings: NDArray[np.float32],
+    columns: dict[str, Sequence[str]],
+    source: str | None = None,
+) -> Path:
     folder.mkdir(parents=True)
+    if source is not None:
+        (folder / "source.json").write_text(json.dumps({"source": source}))
     np.save(folder / "embeddings.npy", embeddings)
     with (folder / "index.csv").open("w", newline="") as file:
         writer = csv.writer(file)

@@ -14,6 +14,7 @@ from face_analysis.matching.features.feature_set import open_feature_set
 from face_analysis.matching.match import MatchSettings, match
 from face_analysis.matching.match_files import read_counts, write_counts
 from face_analysis.matching.result import MatchResult
+from face_analysis.matching.score_files import write_scores
 from face_analysis.matching.thresholds import threshold_cards
 from tests.matching.feature_sets import SIZE, AllPairs, all_pairs, people, write_set
 
@@ -154,15 +155,53 @@ def test_scores_of_any_embeddings_are_in_their_bin_or_within_rounding_of_it_and_
     np.testing.assert_allclose(pairs, scores[:-1001:-1], rtol=0, atol=1e-9)
 
 
-@pytest.mark.parametrize("value", [np.nan, np.inf, 0.1, 2.0])
-def test_rows_that_are_no_embeddings_are_refused_by_the_name_of_their_image(
+@pytest.mark.parametrize("value", [0.1, 2.0])
+def test_rows_that_are_not_of_length_1_are_refused_by_the_name_of_their_image(
     tmp_path: Path, value: float
 ) -> None:
     embeddings = np.eye(6, 8, dtype=np.float32)
-    embeddings[[2, 4], 0] = value
+    embeddings[[2, 4]] *= value
     names = [f"image {row}.jpg" for row in range(6)]
     write_set(tmp_path / "set", embeddings, {"path": names, "subject": names})
     with pytest.raises(FeatureSetError, match=r"2 rows .*image 2\.jpg, image 4\.jpg"):
+        compare(open_feature_set(tmp_path / "set"))
+
+
+@pytest.mark.parametrize(
+    ("value", "reason"), [(np.nan, "not finite"), (np.inf, "not finite"), (0, "all zeros")]
+)
+def test_rows_that_are_no_embeddings_are_left_out_and_the_others_are_compared_as_without_them(
+    tmp_path: Path, value: float, reason: str
+) -> None:
+    whole = people(400, seed=8)
+    embeddings = whole.embeddings.copy()
+    embeddings[[0, 17, 399]] = 0
+    embeddings[[0, 17, 399], 3] = value
+    columns = {"path": whole.paths, "subject": whole.subjects}
+    comparison = compare(open_feature_set(write_set(tmp_path / "set", embeddings, columns)))
+    assert [failure.path for failure in comparison.failures] == [whole.paths[row] for row in (0, 17, 399)]
+    for row, failure in zip((0, 17, 399), comparison.failures, strict=True):
+        assert (f"row {row} of" in failure.reason, reason in failure.reason) == (True, True)
+    result, expected = match(comparison, SETTINGS), all_pairs(whole)
+    kept = ~np.isin(expected.probe, (0, 17, 399)) & ~np.isin(expected.gallery, (0, 17, 399))
+    for counts, mated in ((result.histogram().mated, True), (result.histogram().non_mated, False)):
+        chosen = expected.bins[kept & (expected.mated == mated)]
+        np.testing.assert_array_equal(counts, np.bincount(chosen, minlength=20_000))
+    rows = comparison.probes.features.rows
+    order = np.flatnonzero(kept & ~expected.mated)
+    order = order[np.argsort(-expected.product[order], kind="stable")][:200]
+    np.testing.assert_array_equal(rows[result.highest.gallery], expected.gallery[order])
+    write_scores(comparison, "npy", tmp_path / "G", 1e6)
+    written = np.load(tmp_path / "G_authentic.npy")[:, :2]
+    mated = kept & expected.mated
+    np.testing.assert_array_equal(written, np.stack([expected.probe[mated], expected.gallery[mated]], axis=1))
+
+
+def test_a_set_without_any_embedding_is_refused(tmp_path: Path) -> None:
+    names = ["a.jpg", "b.jpg"]
+    columns = {"path": names, "subject": names}
+    write_set(tmp_path / "set", np.zeros((2, 4), np.float32), columns)
+    with pytest.raises(EmptyDataError, match=r"none of the 2 rows .*all zeros"):
         compare(open_feature_set(tmp_path / "set"))
 
 

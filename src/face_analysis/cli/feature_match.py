@@ -39,7 +39,7 @@ def main(arguments: Sequence[str]) -> int:
     from face_analysis.matching.comparison import compare
     from face_analysis.matching.features.original import gather_features
     from face_analysis.matching.score_files import write_scores
-    from face_analysis.matching.subjects import PATH_RULES
+    from face_analysis.matching.subjects import ORIGINAL_RULES
 
     rule = options.dataset.upper()
     start = options.output / options.group
@@ -51,7 +51,8 @@ def main(arguments: Sequence[str]) -> int:
             probes = gather_features(options.probes, Path(folder, "probes"), failures)
             listed = options.gallery
             gallery = None if listed is None else gather_features(listed, Path(folder, "gallery"), failures)
-            comparison = compare(probes, gallery, subject=rule if rule in PATH_RULES else "original")
+            subject = rule if rule in ORIGINAL_RULES else "original"
+            comparison = compare(probes, gallery, subject=subject, original=True)
             with tqdm(total=comparison.pairs, unit=" pairs", unit_scale=True, desc="scores") as bar:
                 write_scores(comparison, "npy", start, options.memory * 1e9, bar.update)
     print(options.output)

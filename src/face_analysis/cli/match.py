@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,8 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from face_analysis import __version__
 from face_analysis.cli.parser import parse
-from face_analysis.errors import UsageError
-from face_analysis.files import write_text
+from face_analysis.errors import EmptyDataError, UsageError
+from face_analysis.files import FailureLog, write_text
+from face_analysis.json_files import write_json
 from face_analysis.options import Opt, to_yaml
 from face_analysis.outputs import Overwrite, Resume, claim_folder
 
@@ -35,7 +35,7 @@ class MatchOptions:
     ] = None
     subject: Annotated[
         str | None,
-        Opt("column of the index, or a rule for paths: original, CHIYA, CHIYA_VAL, PUBLIC_IVS"),
+        Opt("column of the index, or a rule for paths: folder, original, CHIYA, CHIYA_VAL, PUBLIC_IVS"),
     ] = None
     subject_pattern: Annotated[
         str | None, Opt("regular expression whose one group, found in the path, is the subject")
@@ -51,7 +51,7 @@ class MatchOptions:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Exit status 0; the rates go to stdout."""
+    """Exit status 0, or 1 where rows are no embeddings; the rates go to stdout."""
     options = parse("match", MatchOptions, arguments)
     if not 0 < options.fmr <= 1 or options.tail < 0 or options.memory <= 0:
         raise UsageError("--fmr must be over 0 and at most 1, --tail at least 0, --memory over 0")
@@ -67,9 +67,15 @@ def main(arguments: Sequence[str]) -> int:
     read = (options.probes, options.gallery)
     with claim_folder(options.output, read, overwrite=options.overwrite, resume=options.resume):
         write_text(options.output / "config.yaml", to_yaml(options))
+        failures = FailureLog(options.output / "errors.csv")
+        failures.add(comparison.failures)
         saved = SavedTally(options.output, identity, resume=options.resume)
         with tqdm(total=comparison.pairs, unit=" pairs", unit_scale=True, desc="match") as bar:
             result = match(comparison, settings, saved, bar.update)
+        if not result.histogram().any():
+            raise EmptyDataError(
+                f"{options.probes}: no two pictures to compare; give a set of more, or another gallery"
+            )
         if options.scores != "none":
             start = options.output / options.prefix
             with tqdm(total=comparison.pairs, unit=" pairs", unit_scale=True, desc="scores") as bar:
@@ -77,7 +83,7 @@ def main(arguments: Sequence[str]) -> int:
         command = shlex.join(["face-analysis", "match", *arguments])
         _write(options, comparison, result, {"version": __version__, "command": command, **facts})
         saved.remove()
-    return 0
+    return failures.report()
 
 
 def _comparison(options: MatchOptions) -> Comparison:
@@ -115,13 +121,19 @@ def _facts(options: MatchOptions, comparison: Comparison) -> dict[str, Any]:
 
 
 def side_facts(side: Side) -> dict[str, Any]:
-    """Where a feature set is, its rows, and the SHA-256 of its files."""
+    """Where a feature set and its images are, its rows that are compared, and the SHA-256 of its files."""
     from face_analysis.matching.features.feature_set import EMBEDDINGS, INDEX
     from face_analysis.zoo.catalogue import file_sha256
 
     folder = side.features.folder
     hashes = {name: file_sha256(folder / name) for name in (EMBEDDINGS, INDEX)}
-    return {"folder": str(folder), "rows": len(side), "sha256": hashes}
+    return {
+        "folder": str(folder),
+        "source": side.features.source,
+        "rows": len(side),
+        "left_out": len(side.features.embeddings) - len(side),
+        "sha256": hashes,
+    }
 
 
 def _write(options: MatchOptions, comparison: Comparison, result: MatchResult, facts: dict[str, Any]) -> None:
@@ -132,17 +144,18 @@ def _write(options: MatchOptions, comparison: Comparison, result: MatchResult, f
     write_counts(result, options.output)
     write_tails(result, comparison, options.output)
     card, *cards = threshold_cards(result, (options.fmr, *FMRS))
-    write_text(options.output / "threshold.json", json.dumps(card.to_dict(), indent=1))
+    write_json(options.output / "threshold.json", card.to_dict())
     total = result.histogram()
     counted = {"mated": int(total.mated.sum()), "non_mated": int(total.non_mated.sum())}
+    not_compared = comparison.pairs - sum(counted.values())
     about = {
         **facts,
         "groups": result.groups,
         "subjects": len(result.subjects),
-        "pairs": counted | {"not_compared": comparison.pairs - sum(counted.values())},
+        "pairs": counted | {"not_compared": not_compared},
         "followed_from": float(result.thresholds[0]),
         "threshold": card.to_dict(),
     }
-    write_text(options.output / "match.json", json.dumps(about, indent=1))
+    write_json(options.output / "match.json", about)
     write_subjects(result, card.threshold, options.output)
-    print(rates_text(result, card, cards))
+    print(rates_text(result, card, cards, not_compared))

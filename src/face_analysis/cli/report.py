@@ -35,7 +35,9 @@ class ReportOptions:
     ] = None
     attributes: Annotated[Path | None, Opt("of a match: folder that `evaluate` wrote, to show beside")] = None
     faces: Annotated[bool, Opt("of a match: put the pictures of the hardest pairs into the page")] = False
-    source: Annotated[Path | None, Opt("with --faces: folder of the images", "-s")] = None
+    source: Annotated[
+        Path | None, Opt("with --faces: folder of the images (default: where they were extracted from)", "-s")
+    ] = None
     predicted: Annotated[bool, Opt("of a match: the groups are predictions of a model, not labels")] = False
     note: Annotated[str, Opt("words for the head of the page")] = ""
     overwrite: Overwrite = False
@@ -117,7 +119,7 @@ def _beside(folder: Path, options: ReportOptions, about: dict[str, Any]) -> Besi
         note=options.note,
         predicted=options.predicted,
         faces=options.faces,
-        hardest=hard_pairs(folder, (options.source or Path()) if options.faces else None),
+        hardest=hard_pairs(folder, _photos(options, about) if options.faces else None),
         attributes=None if options.attributes is None else read_attributes(options.attributes),
         facts=Table(("", ""), list(_facts(shown | hashes))),
         settings={
@@ -125,6 +127,13 @@ def _beside(folder: Path, options: ReportOptions, about: dict[str, Any]) -> Besi
             "face-analysis report": to_yaml(options),
         },
     )
+
+
+def _photos(options: ReportOptions, about: dict[str, Any]) -> tuple[Path, Path]:
+    """Where the images of the probes and of the gallery are: as told, or where they were extracted from."""
+    sides = (about["probes"], about.get("gallery") or about["probes"])
+    probes, gallery = (options.source or Path(side.get("source") or "") for side in sides)
+    return probes, gallery
 
 
 def _facts(values: dict[str, Any], before: str = "") -> Iterator[tuple[str, str]]:

@@ -13,7 +13,7 @@ from face_analysis import __version__
 from face_analysis.cli.match import GIGABYTE, side_facts
 from face_analysis.cli.parser import parse
 from face_analysis.errors import UsageError
-from face_analysis.files import write_text
+from face_analysis.files import FailureLog, write_text
 from face_analysis.options import Opt, to_yaml
 from face_analysis.outputs import Overwrite, Resume, claim_folder
 
@@ -36,7 +36,7 @@ class SearchOptions:
     card: Annotated[Path | None, Opt("in its place: threshold.json of a match")] = None
     subject: Annotated[
         str | None,
-        Opt("column of the index, or a rule for paths: original, CHIYA, CHIYA_VAL, PUBLIC_IVS"),
+        Opt("column of the index, or a rule for paths: folder, original, CHIYA, CHIYA_VAL, PUBLIC_IVS"),
     ] = None
     subject_pattern: Annotated[
         str | None, Opt("regular expression whose one group, found in the path, is the subject")
@@ -50,7 +50,7 @@ class SearchOptions:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Exit status 0; measures, where subjects are known, go to stdout."""
+    """Exit status 0, or 1 where rows are no embeddings; measures, if subjects are known, go to stdout."""
     options = parse("search", SearchOptions, arguments)
     threshold = _threshold(options)
     from face_analysis.cli.search_end import finish
@@ -65,6 +65,8 @@ def main(arguments: Sequence[str]) -> int:
     claim = claim_folder(options.output, read, overwrite=options.overwrite, resume=options.resume)
     with claim, Journal(path, facts, resume=options.resume) as journal:
         write_text(options.output / "config.yaml", to_yaml(options))
+        failures = FailureLog(options.output / "errors.csv")
+        failures.add(comparison.failures)
         _search(options, comparison, index, journal)
         write_candidates(path, comparison, journal.records(), sides.subjects, threshold)
         outcomes = outcomes_of(comparison, journal.records())
@@ -74,7 +76,7 @@ def main(arguments: Sequence[str]) -> int:
             about |= index.recall(options.top, options.memory * GIGABYTE)
         finish(options.output, sides, outcomes, about)
         journal.remove()
-    return 0
+    return failures.report()
 
 
 def _threshold(options: SearchOptions) -> float | None:

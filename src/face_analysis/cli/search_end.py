@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 from face_analysis.evaluation.identification import Outcomes, identification_report
-from face_analysis.files import write_text
+from face_analysis.json_files import write_json
 from face_analysis.matching.search.sides import SearchSides
 from face_analysis.reports.verification.identification_files import (
     identification_tables,
@@ -33,4 +32,4 @@ def finish(folder: Path, sides: SearchSides, outcomes: Outcomes, about: dict[str
         about["identification"] = report.to_dict()
         print(identification_tables(report))
     write_identification(report, folder)
-    write_text(folder / "search.json", json.dumps(about, indent=1))
+    write_json(folder / "search.json", about)

@@ -17,9 +17,12 @@ from face_analysis.evaluation.intervals import (
     percentile_estimate,
     resample_confusion,
 )
+from face_analysis.json_files import with_reasons
 
 CLOSE_YEARS = 5
 DECADES = (*(f"{start}-{start + 9}" for start in range(0, 90, 10)), f"90-{MAX_AGE}")
+
+NO_LABEL, NO_IMAGE = "no image has a known label", "no image of it"
 
 Measures = dict[str, Estimate]
 """Estimates by name: `accuracy` and `balanced_accuracy` (0 to 1), `mae` (years), `within_5` (0 to 1)."""
@@ -44,13 +47,25 @@ class AttributeMetrics:
     confusion: NDArray[np.int64] | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain dicts, lists and finite numbers, for JSON; holds `confusion` only for race and gender."""
+        """Plain dicts, lists and finite numbers, for JSON; holds `confusion` only for race and gender.
+
+        A measure, class or decade without an image is None, with the reason beside it.
+        """
         result: dict[str, Any] = {"count": self.count, "unknown": self.unknown}
-        for name in ("measures", "recall", "mae_by_decade"):
-            result[name] = {key: estimate.to_dict() for key, estimate in getattr(self, name).items()}
+        reason = NO_IMAGE if self.count else NO_LABEL
+        for name, keys in self._names().items():
+            found: Measures = getattr(self, name)
+            told = {key: found[key].to_dict() if key in found else None for key in keys}
+            result[name] = with_reasons(told, dict.fromkeys(keys, reason))
         if self.confusion is not None:
             result["confusion"] = self.confusion.tolist()
         return result
+
+    def _names(self) -> dict[str, tuple[str, ...]]:
+        if self.attribute == "age":
+            return {"measures": ("mae", "within_5"), "recall": (), "mae_by_decade": DECADES}
+        classes = CLASS_NAMES[self.attribute]
+        return {"measures": ("accuracy", "balanced_accuracy"), "recall": classes, "mae_by_decade": ()}
 
 
 def confusion_matrix(

@@ -13,11 +13,13 @@ from typing import Any
 
 import numpy as np
 
-from face_analysis.evaluation.error_rates import PAIRS_PER_ERROR
+from face_analysis.evaluation.error_rates import NO_MATED, NO_NON_MATED, PAIRS_PER_ERROR
 from face_analysis.evaluation.intervals import Estimate
+from face_analysis.json_files import with_reasons
 
 FEWEST_PEOPLE = 10
 """Of a group; fewer do not stand for it, whatever the number of pairs."""
+FEW_GROUPS, RATE_OF_ZERO = "fewer than two groups have enough pairs", "a group has a rate of 0"
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,7 @@ class Differential:
     """How far the supported rates of groups, by name, lie apart.
 
     `ratios` are to the geometric mean. All but `rates` are None where fewer than two groups are supported or
-    one has a rate of 0, to which nothing has a ratio.
+    one has a rate of 0, to which nothing has a ratio; `reason` says which.
     """
 
     rates: dict[str, float]
@@ -57,6 +59,7 @@ class Differential:
     ratios: dict[str, float] | None = None
     max_to_geometric_mean: float | None = None
     max_to_min: float | None = None
+    reason: str = ""
 
 
 @dataclass(frozen=True)
@@ -80,8 +83,11 @@ class DemographicReport:
         return tuple(pair for pair in self.pairs if pair.first == pair.second)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain dicts, lists and finite numbers, for JSON."""
-        return asdict(self)
+        """Plain dicts, lists and finite numbers, for JSON; what is None has a reason beside it."""
+        found = asdict(self)
+        for rates in (found["overall"], *(pair["rates"] for pair in found["pairs"])):
+            rates |= with_reasons(rates, {"fmr": NO_NON_MATED, "fnmr": NO_MATED})
+        return found
 
 
 def demographic_report(
@@ -109,8 +115,10 @@ def demographic_report(
 def differential(rates: Mapping[str, float]) -> Differential:
     """How far the rates of groups, by name, lie apart."""
     values = np.array(list(rates.values()))
-    if len(values) < 2 or not (values > 0).all():
-        return Differential(dict(rates))
+    if len(values) < 2:
+        return Differential(dict(rates), reason=FEW_GROUPS)
+    if not (values > 0).all():
+        return Differential(dict(rates), reason=RATE_OF_ZERO)
     mean = float(np.exp(np.log(values).mean()))
     ratios = {name: value / mean for name, value in rates.items()}
     return Differential(dict(rates), mean, ratios, max(ratios.values()), float(values.max() / values.min()))

@@ -53,6 +53,8 @@ def fit_calibration(logits: Logits, labels: Labels, seed: int = 0) -> Calibratio
     (Chernozhukov, Wuethrich, Zhu 2021, arXiv 1909.07889) on the distribution as the network gives it.
     Raises EmptyDataError for too few known labels.
     """
+    if not logits:
+        raise EmptyDataError("nothing to calibrate on: no image could be used; check the list and its folder")
     count = len(next(iter(logits.values())))
     order = np.random.default_rng(seed).permutation(count)
     fit, rest = order[: count // 2], order[count // 2 :]
@@ -63,6 +65,12 @@ def fit_calibration(logits: Logits, labels: Labels, seed: int = 0) -> Calibratio
     by_age: dict[str, Measures] = {}
     for name in (name for name in ATTRIBUTES if name in logits and name in labels):
         values, truth = logits[name], labels[name]
+        for half in (fit, rest):
+            if not known(name, truth[half]).any():
+                raise EmptyDataError(
+                    f"{name}: of {count} images too few have a known label to fit on one half and measure on "
+                    "the other; give a list that has more"
+                )
         if name == "age":
             calibration[name] = _fit_age(values[fit], truth[fit])
             low, high = (ends.numpy() for ends in age_interval(values[rest], calibration[name]["quantile"]))
@@ -92,8 +100,6 @@ def age_interval(logits: Tensor, quantile: float) -> tuple[Tensor, Tensor]:
 
 def _fit_age(logits: Tensor, ages: NDArray[np.int64]) -> dict[str, float]:
     use = known("age", ages)
-    if not use.any():
-        raise EmptyDataError("nothing to calibrate age by: no image has a known age")
     logits, truth = logits[torch.from_numpy(use)], torch.from_numpy(ages[use])
     errors = [float((expected_age(logits / t) - truth).abs().mean()) for t in AGE_TEMPERATURES]
     scores = (age_ranks(logits)[torch.arange(len(truth)), truth] - 0.5).abs()

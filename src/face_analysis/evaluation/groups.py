@@ -93,7 +93,10 @@ def evaluate(
     count = _common_length(labels, predictions, age_count)
     measured = [name for name in ATTRIBUTES if name in labels and name in predictions]
     if not measured or count == 0:
-        raise EmptyDataError("nothing to evaluate: no image has both a label and a prediction")
+        raise EmptyDataError(
+            f"nothing to evaluate: the labels are of {', '.join(labels) or 'nothing'}, the predictions of "
+            f"{', '.join(predictions) or 'nothing'}, for {count} images"
+        )
     indices = {name: group_index(name, labels[name]) for name in ATTRIBUTES if name in labels}
     attributes = {
         name: AttributeReport(

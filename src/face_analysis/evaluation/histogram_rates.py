@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from face_analysis.errors import EmptyDataError
-from face_analysis.evaluation.error_rates import Curve
+from face_analysis.evaluation.error_rates import LEAST_SPREAD, Curve
 from face_analysis.evaluation.score_histogram import BIN_WIDTH, BINS, ScoreHistogram, edges
 
 CENTRES = (edges()[:-1] + edges()[1:]) / 2
@@ -30,15 +30,15 @@ class Bounded(NamedTuple):
 def curve_of(histogram: ScoreHistogram) -> Curve:
     """The rates at the edges of the bins, exact; the last threshold lies over every score, 1 + BIN_WIDTH.
 
-    Without mated pairs FNMR is NaN. Raises EmptyDataError without non-mated pairs.
+    Without mated pairs FNMR is NaN, without non-mated pairs FMR is. Raises EmptyDataError without any pair.
     """
     mated, non_mated = int(histogram.mated.sum()), int(histogram.non_mated.sum())
-    if not non_mated:
-        raise EmptyDataError("no non-mated pairs: rates need pairs of two people")
+    if not mated + non_mated:
+        raise EmptyDataError("no pairs: rates need pairs to be counted")
     thresholds = edges()
     thresholds[-1] += BIN_WIDTH  # scores of 1 and what rounding lifts over it are in the last bin
     fnmr = np.concatenate([[0], np.cumsum(histogram.mated)]) / (mated or np.nan)
-    fmr = np.concatenate([np.cumsum(histogram.non_mated[::-1])[::-1], [0]]) / non_mated
+    fmr = np.concatenate([np.cumsum(histogram.non_mated[::-1])[::-1], [0]]) / (non_mated or np.nan)
     return Curve(thresholds, fmr, fnmr, mated, non_mated)
 
 
@@ -53,21 +53,23 @@ def binning_error(histogram: ScoreHistogram, threshold: float) -> tuple[float, f
     return float(histogram.non_mated[place] / non_mated), float(histogram.mated[place] / mated)
 
 
-def d_prime_of(histogram: ScoreHistogram) -> Bounded:
+def d_prime_of(histogram: ScoreHistogram) -> Bounded | None:
     """d' as `error_rates.d_prime`, every score taken for the middle of its bin, with its bounds.
 
+    None without pairs of both kinds, and where the scores spread by less than the bins can tell.
+
     No score moves by more than half a BIN_WIDTH by that, and neither does a mean or, as a distance obeys the
-    triangle inequality, a standard deviation or the root mean square of two. Raises EmptyDataError
-    without pairs of a kind.
+    triangle inequality, a standard deviation or the root mean square of two.
     """
-    _totals(histogram)
+    if not (histogram.mated.any() and histogram.non_mated.any()):
+        return None
     means, variances = zip(*map(_moments, (histogram.mated, histogram.non_mated)), strict=True)
     distance, spread = abs(means[0] - means[1]), math.sqrt(sum(variances) / 2)
-    return Bounded(
-        _ratio(distance, spread),
-        _ratio(max(distance - BIN_WIDTH, 0), spread + BIN_WIDTH / 2),
-        _ratio(distance + BIN_WIDTH, spread - BIN_WIDTH / 2),
-    )
+    least = spread - BIN_WIDTH / 2
+    if least <= LEAST_SPREAD:
+        return None
+    low, high = max(distance - BIN_WIDTH, 0) / (spread + BIN_WIDTH / 2), (distance + BIN_WIDTH) / least
+    return Bounded(distance / spread, low, high)
 
 
 def _totals(histogram: ScoreHistogram) -> tuple[int, int]:
@@ -80,7 +82,3 @@ def _totals(histogram: ScoreHistogram) -> tuple[int, int]:
 def _moments(counts: NDArray[np.int64]) -> tuple[float, float]:
     mean = float(np.average(CENTRES, weights=counts))
     return mean, float(np.average((CENTRES - mean) ** 2, weights=counts))
-
-
-def _ratio(distance: float, spread: float) -> float:
-    return distance / spread if spread > 0 else math.inf

@@ -22,8 +22,11 @@ from numpy.typing import NDArray
 from face_analysis.evaluation.error_rates import Curve, at_fmr
 from face_analysis.evaluation.identity_intervals import fnmr_estimate
 from face_analysis.evaluation.intervals import Estimate
+from face_analysis.json_files import with_reasons
 
 FPIRS = (1e-1, 1e-2, 1e-3)
+NO_MATED, NO_NON_MATED = "no mated probes", "no non-mated probes"
+REASONS = {"asked": "the threshold was given", "fpir": NO_NON_MATED, "fnir": NO_MATED}
 
 
 @dataclass(frozen=True)
@@ -71,8 +74,13 @@ class IdentificationReport:
     curve: Curve | None
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain dicts and finite numbers, for JSON, without the curve."""
-        return {name: value for name, value in asdict(self).items() if name != "curve"}
+        """Plain dicts and finite numbers, for JSON, without the curve; what is None has a reason."""
+        found: dict[str, Any] = {"mated": self.mated, "non_mated": self.non_mated}
+        found["identification_rates"] = [asdict(rate) for rate in self.identification_rates]
+        if not self.identification_rates:
+            found["identification_rates_reason"] = NO_MATED
+        found["points"] = [with_reasons(asdict(point), REASONS) for point in self.points]
+        return found
 
 
 def identification_report(
@@ -85,7 +93,11 @@ def identification_report(
     points = [_point(outcomes, threshold, None, supported=True) for threshold in thresholds]
     if curve is not None:
         told = (at_fmr(curve, asked) for asked in FPIRS)
-        points += [_point(outcomes, one.threshold, one.asked, supported=one.supported) for one in told]
+        points += [
+            _point(outcomes, one.threshold, one.asked, supported=one.supported)
+            for one in told
+            if one.threshold is not None
+        ]
     return IdentificationReport(
         mated,
         len(outcomes.mated) - mated,

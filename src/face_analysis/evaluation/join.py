@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,14 +16,16 @@ from face_analysis.datasets.predictions.tables import PredictionTable
 from face_analysis.errors import EmptyDataError, UsageError
 
 NAMED = 5
+TRIED = 1000
+"""Paths of each file that are compared to say how those of two files differ."""
 
 
 @dataclass(frozen=True)
 class Joined:
     """Labels and predictions of the same N images, in the order of the list; every array is (N,).
 
-    `missing` listed images have no prediction, the first few named in `first_missing`; `unlisted` predictions
-    belong to no listed image. Neither is among `images`.
+    `missing` listed images have no prediction; `unlisted` predictions belong to no listed image. The first
+    few of each are named. Neither is among `images`.
     """
 
     images: list[str]
@@ -30,22 +35,30 @@ class Joined:
     missing: int
     first_missing: tuple[str, ...]
     unlisted: int
+    first_unlisted: tuple[str, ...]
 
 
-def join(labels: ImageList, predictions: PredictionTable) -> Joined:
+def join(labels: ImageList, predictions: PredictionTable, source: Path | None = None) -> Joined:
     """Bring labels and predictions together by the path as both files write it.
 
-    Raises UsageError for an image listed twice, which would count twice, and EmptyDataError where no path
-    is in both files.
+    With `source`, the folder of the list's paths, predictions may have them joined with it, as those of the
+    original system. Raises UsageError for an image listed twice, which would count twice, or one file given
+    as both, and EmptyDataError where no path is in both files.
     """
+    if labels.path.exists() and predictions.path.exists() and labels.path.samefile(predictions.path):
+        raise UsageError(f"{labels.path} is given as labels and as predictions: give the list of true labels")
     _refuse_duplicates(labels)
-    row_of = {image: row for row, image in enumerate(predictions.images)}
-    found = np.array([row_of.get(image, -1) for image in labels.images], dtype=np.int64)
+    found = _rows(predictions.images, labels.images)
+    if source is not None:
+        joined = [os.path.normpath(source / image) for image in labels.images]
+        again = _rows([os.path.normpath(image) for image in predictions.images], joined)
+        found = np.where(found < 0, again, found)
     has = found >= 0
     if not has.any():
         raise EmptyDataError(_nothing_shared(labels, predictions))
     rows = found[has]
     absent = np.flatnonzero(~has)
+    unlisted = np.setdiff1d(np.arange(len(predictions.images)), rows)
     count = predictions.age_count
     return Joined(
         images=[predictions.images[row] for row in rows],
@@ -54,8 +67,15 @@ def join(labels: ImageList, predictions: PredictionTable) -> Joined:
         age_count=None if count is None else count[rows],
         missing=absent.size,
         first_missing=tuple(labels.images[row] for row in absent[:NAMED]),
-        unlisted=len(predictions.images) - rows.size,
+        unlisted=unlisted.size,
+        first_unlisted=tuple(predictions.images[row] for row in unlisted[:NAMED]),
     )
+
+
+def _rows(predicted: Sequence[str], listed: Sequence[str]) -> NDArray[np.int64]:
+    """The row of each listed image among the predicted ones (N,), -1 where it is not there."""
+    row_of = {image: row for row, image in enumerate(predicted)}
+    return np.fromiter((row_of.get(image, -1) for image in listed), np.int64, len(listed))
 
 
 def _refuse_duplicates(labels: ImageList) -> None:
@@ -73,5 +93,16 @@ def _nothing_shared(labels: ImageList, predictions: PredictionTable) -> str:
     listed = labels.images[0] if labels.images else "nothing"
     return (
         f"no image of {labels.path} (such as {listed}) has a prediction in {predictions.path} "
-        f"(such as {predictions.images[0]}); paths must be written alike in both"
+        f"(such as {predictions.images[0]}); {_advice(labels.images, predictions.images)}"
     )
+
+
+def _advice(listed: Sequence[str], predicted: Sequence[str]) -> str:
+    """What to do about paths of which one file has a folder in front that the other lacks."""
+    for image in predicted[:TRIED]:
+        for other in listed[:TRIED]:
+            if image.endswith(f"/{other}"):
+                return f"these have a folder in front: give --source {image.removesuffix(other)}"
+            if other.endswith(f"/{image}"):
+                return f"the list has {other.removesuffix(image)} in front: take it off its paths"
+    return "paths must be written alike in both"

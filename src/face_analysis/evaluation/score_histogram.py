@@ -22,6 +22,10 @@ class ScoreHistogram:
     mated: NDArray[np.int64]
     non_mated: NDArray[np.int64]
 
+    def any(self) -> bool:
+        """Whether there is any pair."""
+        return bool(self.mated.any() or self.non_mated.any())
+
     def add(self, other: ScoreHistogram) -> ScoreHistogram:
         """The counts of both together."""
         return ScoreHistogram(self.mated + other.mated, self.non_mated + other.non_mated)

@@ -3,14 +3,16 @@ that is best on the others, where a protocol has folds."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from face_analysis.errors import UsageError
+from face_analysis.errors import EmptyDataError, UsageError
 from face_analysis.evaluation.error_rates import (
+    NO_SPREAD,
     Curve,
     OperatingPoint,
     at_fmr,
@@ -18,8 +20,11 @@ from face_analysis.evaluation.error_rates import (
     equal_error_rate,
     rates_curve,
 )
+from face_analysis.json_files import with_reasons
 
 FALSE_MATCH_RATES = (1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6)
+NO_FOLDS, ONE_FOLD = "no folds", "one fold: a threshold is chosen on others"
+NOTHING_MATCHES = "no score of the other folds is a better threshold than one above all of them"
 
 
 @dataclass(frozen=True)
@@ -40,51 +45,58 @@ class FoldAccuracy:
         return float(self.accuracies.std())
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain numbers, for JSON."""
-        return {
+        """Plain numbers, for JSON; a threshold that lets nothing match is None, with the reason beside."""
+        thresholds = [value if math.isfinite(value) else None for value in self.thresholds.tolist()]
+        found = {
             "accuracy": self.mean,
             "accuracy_std": self.std,
             "fold_accuracies": self.accuracies.tolist(),
-            "fold_thresholds": self.thresholds.tolist(),
+            "fold_thresholds": thresholds,
         }
+        return found | {"fold_thresholds_reason": NOTHING_MATCHES} if None in thresholds else found
 
 
 @dataclass(frozen=True)
 class VerificationReport:
     """What a model does on a verification set.
 
-    `accuracy` is None where the protocol has no folds. `curve` and `points`, one for each of
-    FALSE_MATCH_RATES, are of all pairs at once. `faces_missed` of `images` photos were taken whole because no
-    face was found; `pairs_left_out` have a side without an image that can be read.
+    `accuracy` is None where there are no folds, one alone, or pairs of one kind alone; `no_accuracy` says
+    which. `equal_error_rate` and `d_prime` are None where the pairs do not tell them. `curve` and `points`,
+    one for each of FALSE_MATCH_RATES, are of all pairs at once. `faces_missed` of `images` photos were taken
+    whole because no face was found; `pairs_left_out` have a side without an image or embedding.
     """
 
     name: str
     accuracy: FoldAccuracy | None
+    no_accuracy: str
     curve: Curve
-    equal_error_rate: float
-    d_prime: float
+    equal_error_rate: float | None
+    d_prime: float | None
     points: tuple[OperatingPoint, ...]
     images: int
     faces_missed: int
     pairs_left_out: int
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain numbers, for JSON; a rate that the pairs cannot tell is null."""
+        """Plain numbers, for JSON; a figure that the pairs cannot tell is None, with the reason beside it."""
+        accuracy = {"accuracy": None, "accuracy_reason": self.no_accuracy}
+        figures = {"equal_error_rate": self.equal_error_rate, "d_prime": self.d_prime}
+        untold = {f"{point.asked:.0e}": point.unsupported for point in self.points if point.unsupported}
         return {
             "pairs": {"mated": self.curve.mated, "non_mated": self.curve.non_mated},
             "pairs_left_out": self.pairs_left_out,
             "images": self.images,
             "faces_missed": self.faces_missed,
-            **(self.accuracy.to_dict() if self.accuracy else {}),
-            "equal_error_rate": self.equal_error_rate,
-            "d_prime": self.d_prime,
-            "tar_at_far": {
-                f"{point.asked:.0e}": {"tar": 1 - point.fnmr, "far": point.fmr, "threshold": point.threshold}
-                if point.supported
-                else None
-                for point in self.points
-            },
+            **(self.accuracy.to_dict() if self.accuracy else accuracy),
+            **with_reasons(figures, {"equal_error_rate": self.curve.lacking, "d_prime": self.no_d_prime}),
+            "tar_at_far": {f"{point.asked:.0e}": _tar(point) for point in self.points},
+            **({"tar_at_far_reason": untold} if untold else {}),
         }
+
+    @property
+    def no_d_prime(self) -> str:
+        """Why there is no d', where there is none."""
+        return self.curve.lacking or NO_SPREAD
 
 
 def verify_pairs(
@@ -99,14 +111,34 @@ def verify_pairs(
 ) -> VerificationReport:
     """All measures of a verification set from the scores (P,) of its pairs; the counts are the report's.
 
-    Raises UsageError as `fold_accuracy`, EmptyDataError where all pairs are of one kind.
+    Raises UsageError for scores that are not finite or do not pair up, EmptyDataError without any pair.
     """
-    accuracy = None if folds is None else fold_accuracy(scores, same, folds)
     mated, non_mated = scores[same], scores[~same]
+    if not scores.size:
+        raise EmptyDataError(f"{name}: no pair is left to measure; see errors.csv")
     curve = rates_curve(mated, non_mated)
-    points = tuple(at_fmr(curve, rate) for rate in FALSE_MATCH_RATES)
-    rates = (equal_error_rate(curve), d_prime(mated, non_mated))
-    return VerificationReport(name, accuracy, curve, *rates, points, images, faces_missed, pairs_left_out)
+    reason = curve.lacking or (NO_FOLDS if folds is None else "")
+    if not reason and folds is not None and len(np.unique(folds)) < 2:
+        reason = ONE_FOLD
+    accuracy = None if reason or folds is None else fold_accuracy(scores, same, folds)
+    return VerificationReport(
+        name,
+        accuracy,
+        reason,
+        curve,
+        equal_error_rate(curve),
+        d_prime(mated, non_mated),
+        tuple(at_fmr(curve, rate) for rate in FALSE_MATCH_RATES),
+        images,
+        faces_missed,
+        pairs_left_out,
+    )
+
+
+def _tar(point: OperatingPoint) -> dict[str, float | None] | None:
+    if point.unsupported or point.fnmr is None:
+        return None
+    return {"tar": 1 - point.fnmr, "far": point.fmr, "threshold": point.threshold}
 
 
 def fold_accuracy(

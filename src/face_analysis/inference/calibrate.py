@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from tqdm import tqdm
 
 from face_analysis.datasets.attributes import Attribute
 from face_analysis.datasets.sources import ImageSource
@@ -49,8 +50,8 @@ def calibrate(
 ) -> CalibratedModel:
     """Fit the calibration of a model on a random half of labelled photos, and measure it on the rest.
 
-    The cutter has to give one chip a photo. Raises EmptyDataError for too few labels, UsageError for a model
-    whose age is one number.
+    The cutter has to give one chip a photo. A bar on stderr shows the photos. Raises EmptyDataError for too
+    few labels, UsageError for a model whose age is one number.
     """
     names, age_loss = model.network.attributes, model.network.age_loss
     if "age" in names and AGE_OUTPUTS[age_loss] == 1:
@@ -59,7 +60,8 @@ def calibrate(
             "how sure it is; to calibrate, train with another loss"
         )
     plain = AttributePredictor(dict.fromkeys(names, PredictionModel(model.network, {}, model.card.mirrored)))
-    cuts = cut_ahead(inputs(source), cutter, batch_size, workers)
+    ahead = cut_ahead(inputs(source), cutter, batch_size, workers)
+    cuts = iter(tqdm(ahead, total=len(source), desc="calibrate", unit=" photos"))
     logits, rows, failures = _logits(plain, cuts, batch_size)
     labels = {name: source.labels[name][rows] for name in names if name in source.labels}
     fit = fit_calibration(logits, labels)

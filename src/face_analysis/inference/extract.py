@@ -10,14 +10,14 @@ from typing import Any, Literal
 import numpy as np
 
 from face_analysis.datasets.attributes import ATTRIBUTES
-from face_analysis.datasets.sources import ImageSource, names_sha256
+from face_analysis.datasets.sources import FolderSource, ImageSource, names_sha256
 from face_analysis.files import FailureLog, whole_file
 from face_analysis.images.chips import Chip, FaceCutter
 from face_analysis.inference.embedder import Embedder, Embeddings
 from face_analysis.inference.pipeline import BLOCK, Cut, batches, inputs
 from face_analysis.journal import Journal
 from face_analysis.matching.features.feature_set import BOX, INDEX, LABEL, PATH, SCORE, SUBJECT
-from face_analysis.matching.features.writer import EmbeddingFile, write_index
+from face_analysis.matching.features.writer import EmbeddingFile, write_index, write_source
 from face_analysis.outputs import own_names
 
 Layout = Literal["set", "original"]
@@ -73,6 +73,8 @@ def extract_source(
                 journal.mark(done)
             yield from batch
         sink.finish()
+        if run.layout == "set":
+            write_source(run.dest, _place(source))
         write_index(run.dest, columns, journal.records())
         journal.remove()
 
@@ -108,6 +110,11 @@ def original_name(path: str) -> str:
     image = PurePosixPath(path)
     parent = image.parent.name if image.parent.name != ".." else ""
     return str(PurePosixPath(parent) / f"{image.stem}.npy")
+
+
+def _place(source: ImageSource) -> Path:
+    """What the names of a source's images are relative to: a folder, or the packed file itself."""
+    return source.root or Path() if isinstance(source, FolderSource) else source.origin
 
 
 def _record(source: ImageSource, row: int, chip: Chip, columns: list[str]) -> dict[str, Any]:

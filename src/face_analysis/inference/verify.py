@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from tqdm import tqdm
 
 from face_analysis.datasets.pairs.sets import PairSet
 from face_analysis.evaluation.verification import VerificationReport, verify_pairs
@@ -12,7 +13,7 @@ from face_analysis.inference.embedder import Embedder, Embeddings
 def verify_set(pair_set: PairSet, embedder: Embedder, batch_size: int = 96) -> VerificationReport:
     """Embed the set's images and measure its pairs; a set's name is that of its folder or file.
 
-    Raises UsageError and EmptyDataError for a set with too few folds or pairs of one kind alone.
+    A bar on stderr shows the images. Raises UsageError for scores that are not finite.
     """
     pairs = pair_set.pairs
     embeddings = embed_all(pair_set, embedder, batch_size)
@@ -32,5 +33,9 @@ def embed_all(pair_set: PairSet, embedder: Embedder, batch_size: int) -> Embeddi
     """Embeddings (N, D) of all images of a set."""
     images = pair_set.images
     starts = range(0, len(images), batch_size)
-    parts = [embedder.embed(np.array(images[start : start + batch_size])) for start in starts]
+    parts = []
+    with tqdm(total=len(images), desc=pair_set.path.stem, unit=" images") as bar:
+        for start in starts:
+            parts.append(embedder.embed(np.array(images[start : start + batch_size])))
+            bar.update(len(parts[-1]))
     return np.concatenate(parts)

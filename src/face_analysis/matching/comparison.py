@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 import torch
@@ -11,9 +12,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from face_analysis.errors import UsageError
-from face_analysis.matching.features.feature_set import FeatureSet, check_rows
+from face_analysis.matching.features.feature_set import FeatureSet
+from face_analysis.matching.features.usable import usable_rows
 from face_analysis.matching.groups import groups_of
-from face_analysis.matching.subjects import picture, subjects_of
+from face_analysis.matching.pictures import original_label, pictures_of
+from face_analysis.matching.subjects import check_alike, subjects_of
+from face_analysis.types import ImageFailure
 
 Numbers = NDArray[np.int64]
 
@@ -52,10 +56,12 @@ class Panel:
 class Side:
     """The probes, or the gallery; the arrays are int64 (N,) as in Panel, in the order of the feature set.
 
-    `order` lists the rows by group, those of group g between `bounds[g]` and `bounds[g + 1]`.
+    `labels` are what score files call the rows. `order` lists the rows by group, those of group g between
+    `bounds[g]` and `bounds[g + 1]`.
     """
 
     features: FeatureSet
+    labels: Sequence[str]
     subject: Numbers
     unit: Numbers
     picture: Numbers
@@ -78,7 +84,8 @@ class Comparison:
     """Probes with a gallery, or with each other (`gallery` is then the same Side, and each pair comes once).
 
     `unit_subject` and `unit_group` (U,) say what a unit is. Units of the gallery are its own, but for probes
-    compared with each other.
+    compared with each other. `failures` are rows of the feature sets that are no embeddings: they are left
+    out, and rows are counted without them.
     """
 
     probes: Side
@@ -87,6 +94,7 @@ class Comparison:
     groups: list[str]
     unit_subject: Numbers
     unit_group: Numbers
+    failures: tuple[ImageFailure, ...] = ()
 
     @property
     def within(self) -> bool:
@@ -107,20 +115,30 @@ def compare(
     subject: str | None = None,
     subject_pattern: str | None = None,
     groups: Sequence[str] = (),
+    original: bool = False,
 ) -> Comparison:
     """Number subjects, pictures and groups of both sides alike; `groups` are columns of the index.
 
-    See `subjects_of` for the rules of subjects. Raises UsageError, EmptyDataError, and FeatureSetError that
-    names the images of rows that are no embeddings.
+    See `subjects_of` for the rules of subjects, `pictures_of` for what is one picture; with `original` it is
+    the original system's `parent/stem`. Raises UsageError, EmptyDataError, and FeatureSetError for a set that
+    is not one of embeddings.
     """
-    sides = [probes] if gallery is None else [probes, gallery]
-    for features in sides:
-        check_rows(features)
-    if len({features.embeddings.shape[1] for features in sides}) > 1:
-        raise UsageError(f"{probes.folder} and {sides[1].folder}: embeddings of different models")
+    given = [probes] if gallery is None else [probes, gallery]
+    sides, failures = zip(*map(usable_rows, given), strict=True)
+    if len({features.size for features in sides}) > 1:
+        raise UsageError(
+            f"{probes.folder} has embeddings of {sides[0].size} numbers and {sides[1].folder} of "
+            f"{sides[1].size}: extract both with one model"
+        )
+    if original:
+        labels = pictures = [[original_label(path) for path in features.paths] for features in sides]
+    else:
+        labels, pictures = [features.paths for features in sides], pictures_of(sides)
+    if gallery is not None and subject is subject_pattern is None:
+        check_alike(*sides)
     people, of_person = _numbers([subjects_of(features, subject, subject_pattern) for features in sides])
     names, of_group = _numbers([groups_of(features, groups) for features in sides])
-    _, of_picture = _numbers([[picture(path) for path in features.paths] for features in sides])
+    _, of_picture = _numbers(pictures)
     repeated = np.bincount(np.concatenate(of_picture)) > 1
     keys = [
         (side * len(people) + person) * len(names) + group
@@ -130,6 +148,7 @@ def compare(
     made = [
         Side(
             features,
+            label,
             person,
             own,
             np.where(repeated[image], image, -1),
@@ -137,11 +156,14 @@ def compare(
             np.argsort(group, kind="stable"),
             np.searchsorted(np.sort(group), np.arange(len(names) + 1)),
         )
-        for features, person, own, image, group in zip(
-            sides, of_person, np.split(unit, [len(probes)]), of_picture, of_group, strict=False
+        for features, label, person, own, image, group in zip(
+            sides, labels, of_person, np.split(unit, [len(sides[0])]), of_picture, of_group, strict=False
         )
     ]
-    return Comparison(made[0], made[-1], people, names, units // len(names) % len(people), units % len(names))
+    unit_subject, unit_group = units // len(names) % len(people), units % len(names)
+    return Comparison(
+        made[0], made[-1], people, names, unit_subject, unit_group, tuple(chain.from_iterable(failures))
+    )
 
 
 def _numbers(texts: Sequence[Sequence[str]]) -> tuple[list[str], list[Numbers]]:

@@ -84,20 +84,20 @@ def _tail_rows(result: MatchResult, comparison: Comparison) -> Iterator[tuple[ob
             yield kind, f"{score:.6f}", *paths, *people
 
 
-def write_subjects(result: MatchResult, threshold: float, folder: Path) -> None:
+def write_subjects(result: MatchResult, threshold: float | None, folder: Path) -> None:
     """Write `subjects.csv`: pairs by subject, and the errors among them at a threshold. Raises WriteError.
 
-    A non-mated pair is in the rows of both its subjects. Raises UsageError as `MatchResult.subject_errors`.
+    A non-mated pair is in the rows of both its subjects. Without a threshold the errors are empty. Raises
+    UsageError as `MatchResult.subject_errors`.
     """
-    errors = result.subject_errors(threshold)
-    rows = zip(
-        result.subjects,
-        errors.non_mated.tolist(),
-        np.round(errors.false_matches, 2).tolist(),
-        errors.mated.tolist(),
-        np.round(errors.false_non_matches, 2).tolist(),
-        strict=True,
-    )
+    counts = result.subject_counts()
+    unknown: list[float | None] = [None] * len(result.subjects)
+    wrong, missed = unknown, unknown
+    if threshold is not None:
+        errors = counts.at(threshold)
+        wrong = np.round(errors.false_matches, 2).tolist()
+        missed = np.round(errors.false_non_matches, 2).tolist()
+    rows = zip(result.subjects, counts.non_mated.tolist(), wrong, counts.mated.tolist(), missed, strict=True)
     write_csv(
         folder / SUBJECTS, ("subject", "non_mated", "false_matches", "mated", "false_non_matches"), rows
     )

@@ -31,7 +31,7 @@ class PanelPair:
 
 def panel_pairs(comparison: Comparison, memory: float) -> list[PanelPair]:
     """The pairs of panels that make up a comparison; `memory` in bytes sets how many rows a panel has."""
-    width = comparison.probes.features.embeddings.shape[1]
+    width = comparison.probes.features.size
     rows = min(max(int(memory * SHARE / (4 * width)), FEWEST_ROWS), MOST_ROWS)
     probes = _panels(comparison.probes, rows)
     if comparison.within:

@@ -11,6 +11,7 @@ import numpy as np
 
 from face_analysis.errors import UsageError
 from face_analysis.files import whole_file
+from face_analysis.json_files import json_text
 from face_analysis.matching.result import PairScores
 from face_analysis.matching.tally import Slots, Tally
 
@@ -29,7 +30,7 @@ class SavedTally:
 
     def __init__(self, folder: Path, identity: dict[str, Any], *, resume: bool) -> None:
         self.path = folder / ".match.unfinished.npz"
-        self._identity = json.loads(json.dumps(identity))
+        self._identity = json.loads(json_text(identity))
         self._resume = resume
         self._next = time.monotonic() + NOT_BEFORE
 
@@ -68,7 +69,7 @@ class SavedTally:
             "done": done,
         }
         arrays: dict[str, Any] = {
-            "state": json.dumps(state),
+            "state": json_text(state),
             "groups": list(tally.histograms),
             "by_unit": tally.by_unit,
             "compared": tally.compared,

@@ -16,7 +16,6 @@ from face_analysis.errors import UsageError
 from face_analysis.files import whole_file
 from face_analysis.matching.comparison import Comparison, Side
 from face_analysis.matching.features.feature_set import ROWS_AT_ONCE
-from face_analysis.matching.subjects import picture
 
 ScoreLayout = Literal["npy", "parquet"]
 DECIMALS = 6
@@ -26,7 +25,8 @@ BYTES_PER_PAIR = 64
 
 @dataclass(frozen=True)
 class ScoreBlock:
-    """Pairs (P,) with the rows of both, their cosines to 6 decimals, and whether they are mated."""
+    """Pairs (P,) with the rows of both in their index, their cosines to 6 decimals, and whether they are
+    mated."""
 
     probe: NDArray[np.int64]
     gallery: NDArray[np.int64]
@@ -45,7 +45,8 @@ def write_scores(
 
     `start` is what the names begin with. "npy": `<start>_authentic.npy` and `<start>_impostor.npy`, rows
     `probe, gallery, score`, float64, as the original system; "parquet": `<start>_scores.parquet`. Labels
-    (`parent/stem`) go to `<start>_labels.txt`, and those of a gallery to `<start>_gallery_labels.txt`.
+    (paths, of the original command `parent/stem`) go to `<start>_labels.txt`, and those of a gallery to
+    `<start>_gallery_labels.txt`.
     `memory` (bytes) bounds what is held. Raises WriteError, and UsageError where Parquet's package is
     missing.
     """
@@ -76,7 +77,8 @@ def score_blocks(
         row, column = np.nonzero(compared)
         probe, other = rows[row], columns[column]
         mated = probes.subject[probe] == gallery.subject[other]
-        yield ScoreBlock(probe, other, np.round(scores[row, column], DECIMALS), mated)
+        score = np.round(scores[row, column], DECIMALS)
+        yield ScoreBlock(probes.features.rows[probe], gallery.features.rows[other], score, mated)
         progress(int((columns > rows[:, None]).sum()) if comparison.within else compared.size)
 
 
@@ -143,7 +145,8 @@ def _write_labels(side: Side, path: Path) -> None:
         whole_file(path) as partial,
         partial.open("w", encoding="utf-8", errors="surrogateescape") as file,
     ):
-        file.writelines(f"{row} {picture(name)}\n" for row, name in enumerate(side.features.paths))
+        rows = side.features.rows.tolist()
+        file.writelines(f"{row} {label}\n" for row, label in zip(rows, side.labels, strict=True))
 
 
 def _named(start: Path, end: str) -> Path:

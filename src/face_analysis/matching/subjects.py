@@ -1,34 +1,32 @@
-"""Whom each row of a feature set shows, and which rows are one picture."""
+"""Whom each row of a feature set shows."""
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Callable
 from posixpath import basename, dirname, splitext
 
 from face_analysis.errors import UsageError
-from face_analysis.matching.features.feature_set import LABEL, SUBJECT, FeatureSet
-
-
-def picture(path: str) -> str:
-    """`parent/stem`: rows that have this in common are one picture, and never compared."""
-    folder, _, name = path.rpartition("/")
-    parent = folder.rstrip("/").rpartition("/")[2]
-    stem = splitext(name)[0]
-    return f"{parent}/{stem}" if parent else stem
+from face_analysis.matching.features.feature_set import INDEX, LABEL, SUBJECT, FeatureSet
+from face_analysis.matching.pictures import original_label
 
 
 def _stem(path: str) -> str:
     return splitext(basename(path))[0]
 
 
+log = logging.getLogger(__name__)
 PATH_RULES: dict[str, Callable[[str], str]] = {
+    "folder": lambda path: basename(dirname(path)),
     "original": lambda path: _stem(path).split("_")[0],
     "CHIYA": lambda path: _stem(path)[:-1],
-    "CHIYA_VAL": lambda path: picture(path)[1:-4],
+    "CHIYA_VAL": lambda path: original_label(path)[1:-4],
     "PUBLIC_IVS": lambda path: basename(dirname(path)),
 }
-"""How the original system told subjects from paths: the name up to its first `_`, or by data set."""
+"""Subjects by the path of an image: its folder's name, or as the original system told them, which is the file
+name up to its first `_`, or a rule of a data set."""
+ORIGINAL_RULES = tuple(name for name in PATH_RULES if name != "folder")
 
 
 def subjects_of(features: FeatureSet, rule: str | None = None, pattern: str | None = None) -> list[str]:
@@ -46,14 +44,39 @@ def subjects_of(features: FeatureSet, rule: str | None = None, pattern: str | No
         subjects = [PATH_RULES[rule](path) for path in features.paths]
     else:
         subjects = features.columns.get(_column(features, rule), [])
-    unknown = subjects.count("")
+    unknown = [row for row, subject in enumerate(subjects) if not subject]
     if unknown or len(subjects) != len(features):
-        first = features.paths[subjects.index("")] if unknown else features.paths[0]
-        raise UsageError(
-            f"{features.folder}: the subject of {unknown or len(features)} of {len(features)} rows is not "
-            f"known (such as {first}); name another --subject, or give a --subject_pattern for their paths"
-        )
+        raise UsageError(_not_known(features, len(unknown) or len(features), unknown[0] if unknown else 0))
     return subjects
+
+
+def check_alike(probes: FeatureSet, gallery: FeatureSet) -> None:
+    """Whether the columns that subjects come from by default mean the same in both sets.
+
+    Raises UsageError where one has names and the other class codes alone; class codes of two sources are said
+    to be taken for the same people.
+    """
+    columns = {_column(features, None) for features in (probes, gallery)}
+    if len(columns) > 1:
+        raise UsageError(
+            f"{probes.folder} and {gallery.folder}: one tells people by `{SUBJECT}`, the other by `{LABEL}` "
+            "(class codes): give --subject, or extract both with lists that have the same column"
+        )
+    if columns == {LABEL} and probes.source != gallery.source:
+        log.warning(
+            "people are told by class codes (`%s`): equal codes of %s and %s are taken for one person",
+            *(LABEL, probes.folder, gallery.folder),
+        )
+
+
+def _not_known(features: FeatureSet, count: int, first: int) -> str:
+    return (
+        f"{features.folder}: the subject of {count} of {len(features)} rows is not known (such as "
+        f"{features.paths[first]}). Extract the set with a list that has a column `subject` or `class`, or "
+        f"say who they are: --subject folder (name of the image's folder), --subject COLUMN (of {INDEX}), "
+        f"--subject {' or '.join(ORIGINAL_RULES)} (rules of the original system), or --subject_pattern with "
+        "a regular expression for the path"
+    )
 
 
 def _column(features: FeatureSet, rule: str | None) -> str:

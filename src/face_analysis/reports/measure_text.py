@@ -10,6 +10,10 @@ from face_analysis.evaluation.intervals import Estimate
 PERCEIVED = (
     "Race, gender and age are as perceived by the annotators of the data set, not facts about a person."
 )
+UNSUPPORTED = "too few pairs"
+STAR = " *"
+"""Behind a figure that too few pairs or people tell."""
+FEW = f"* {UNSUPPORTED} or people to tell the figure."
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from itertools import cycle
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,34 +14,64 @@ from face_analysis.evaluation.error_rates import PAIRS_PER_ERROR, Curve
 from face_analysis.reports.figure_style import COLOURS
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+ZERO_AT = 0.5
+"""Pairs in error at which a rate of 0 is drawn on a logarithmic axis."""
+WIDEST = 0.08
+"""A logarithmic axis reaches down to this rate or lower."""
 LINES = ("-", "--", "-.", ":")
 
 
 def det_figure(
     curves: Mapping[str, Curve],
     names: tuple[str, str] = ("False match rate (FMR)", "False non-match rate (FNMR)"),
+    unit: str = "pair",
 ) -> Figure:
     """FNMR over FMR, or rates of other `names`, both as logarithms, a line for each curve by its label.
 
-    The dashed line is where they are equal. Either axis begins where PAIRS_PER_ERROR pairs of the largest set
-    stand for the rate.
+    Every curve must have pairs of both kinds. The dashed line is where the rates are equal. A rate of 0 has
+    no logarithm and is drawn at half a pair; where PAIRS_PER_ERROR pairs (or another `unit`) do not stand for
+    a rate, the figure is grey.
     """
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(6.4, 4.8), layout="constrained")
+    figure = Figure(figsize=(6.4, 5.0), layout="constrained")
     axes = figure.subplots()
     for (label, curve), colour, line in zip(curves.items(), cycle(COLOURS), cycle(LINES), strict=False):
-        axes.step(curve.fmr, curve.fnmr, where="pre", color=colour, linestyle=line, label=label)
-    left = PAIRS_PER_ERROR / max(curve.non_mated for curve in curves.values())
-    low = PAIRS_PER_ERROR / max(curve.mated for curve in curves.values())
+        fmr = drawn_rates(curve.fmr, curve.non_mated)
+        fnmr = drawn_rates(curve.fnmr, curve.mated)
+        axes.step(fmr, fnmr, where="pre", color=colour, linestyle=line, label=label)
+    left = log_axis(axes, "x", max(curve.non_mated for curve in curves.values()))
+    low = log_axis(axes, "y", max(curve.mated for curve in curves.values()))
     axes.plot([max(left, low), 1], [max(left, low), 1], color="0.35", linestyle="--", linewidth=1)
-    axes.set(xscale="log", yscale="log", xlim=(min(left, 0.1), 1), ylim=(min(low, 0.1), 1))
-    axes.set_xlabel(names[0])
+    axes.set_xlabel(f"{names[0]}\n{zero_note(unit)}")
     axes.set_ylabel(names[1])
     axes.legend(frameon=False, fontsize=9)
     return figure
+
+
+def drawn_rates(rates: NDArray[np.float64], count: int) -> NDArray[np.float64]:
+    """Rates of `count` pairs for a logarithmic axis: 0 becomes half of one pair."""
+    return np.maximum(rates, ZERO_AT / count)
+
+
+def log_axis(axes: Axes, which: Literal["x", "y"], count: int) -> float:
+    """Make an axis of rates logarithmic, from a rate of 0 to 1; grey where `count` pairs do not carry a rate.
+
+    Gives the rate that the axis begins at.
+    """
+    low = ZERO_AT / count
+    band = axes.axvspan if which == "x" else axes.axhspan
+    band(min(low, WIDEST) / 2, min(PAIRS_PER_ERROR / count, 1), color="0.94", linewidth=0, zorder=0)
+    axes.set(**{f"{which}scale": "log", f"{which}lim": (min(low / 1.3, WIDEST), 1.1)})
+    return low
+
+
+def zero_note(unit: str) -> str:
+    """What a figure with logarithmic rates says of rates of 0, and of grey."""
+    return f"0 is drawn at half a {unit}; grey: fewer than {PAIRS_PER_ERROR} {unit}s in error"
 
 
 def det_rows(curves: Mapping[str, Curve]) -> list[tuple[str, str, str, str]]:
@@ -85,7 +115,8 @@ def heat_figure(report: DemographicReport, most: int, *, ordered: bool) -> Figur
     if ordered:
         axes.set(xlabel="Group of the gallery", ylabel="Group of the probes")
     axes.set_title(f"FMR at the threshold {report.threshold:.4f}", fontsize=11)
-    figure.colorbar(image, ax=axes, label="FMR (logarithmic)", shrink=0.85)
+    if shown.count():
+        figure.colorbar(image, ax=axes, label="FMR (logarithmic)", shrink=0.85)
     return figure
 
 

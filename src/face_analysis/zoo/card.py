@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Final, Literal
 
 from face_analysis.errors import ModelMismatchError
+from face_analysis.json_files import json_text
 
 BackboneName = Literal["iresnet", "mobilefacenet", "mobilenet"]
 AgeLossName = Literal["ordinal", "pairs", "coral", "corn", "dex", "dldl", "mean_variance", "l1", "l2"]
@@ -63,7 +64,7 @@ class ModelCard:
 
     def to_json(self) -> str:
         """The card as JSON text."""
-        return json.dumps(asdict(self), indent=1, sort_keys=True)
+        return json_text(asdict(self), indent=1, sort_keys=True)
 
     @classmethod
     def from_json(cls, text: str, origin: str) -> ModelCard:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
@@ -67,7 +68,8 @@ class PredictionColumns:
     def record(self, face: Face, number: int = 0) -> dict[str, Any]:
         """The values of one face by column, rounded: pixels and years to 2 decimals, the rest to 6.
 
-        `number` is the face's in its photo. Raises UsageError for a face that lacks an attribute.
+        What is not a finite number is None. `number` is the face's in its photo. Raises UsageError for a face
+        that lacks an attribute.
         """
         values: dict[str, Any] = {PATH_COLUMN: face.path}
         if self.located:
@@ -79,7 +81,7 @@ class PredictionColumns:
                     f"the prediction for {face.path} has no {attribute}, which this file was opened for"
                 )
             values |= _class(attribute, estimate) if attribute != "age" else self._age(estimate)
-        return {name: values[name] for name in self.names}
+        return {name: _known(values[name]) for name in self.names}
 
     def _age(self, age: Any) -> dict[str, Any]:
         values = {"age": round(age.years, 2), AGE_COUNT_COLUMN: age.count}
@@ -187,6 +189,10 @@ def _kind(column: str) -> type:
 
 def _two_decimals(column: str) -> bool:
     return column == "age" or (column in WHERE_COLUMNS and column != "score")
+
+
+def _known(value: Any) -> Any:
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _place(face: Face, number: int) -> dict[str, Any]:

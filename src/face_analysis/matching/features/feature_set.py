@@ -3,39 +3,49 @@
 from __future__ import annotations
 
 import csv
+import json
 import sys
 from collections.abc import Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from face_analysis.errors import EmptyDataError, FeatureSetError, MissingFileError
+from face_analysis.errors import FeatureSetError, MissingFileError
 
-EMBEDDINGS, INDEX = "embeddings.npy", "index.csv"
+EMBEDDINGS, INDEX, SOURCE = "embeddings.npy", "index.csv", "source.json"
 ROW, PATH, SUBJECT, LABEL = "row", "path", "subject", "label"
 BOX = ("x", "y", "width", "height")
 SCORE = "score"
-LENGTH_TOLERANCE = 1e-5
+SOURCE_KEY = "source"
 ROWS_AT_ONCE = 8192
 
 
 @dataclass(frozen=True)
 class FeatureSet:
-    """Embeddings float32 (N, D), memory-mapped, and the columns of the index, each of N strings.
+    """Rows of an array of embeddings on disk, and the columns of their index, each of N strings.
 
     Every index has `path`; `subject` (who it is), `label` (a class code), the face's box and score in its
-    photo, and groups such as race are there as far as known, and empty strings where not.
+    photo, and groups such as race are there as far as known, and empty strings where not. `embeddings`
+    float32 (M, D) is the memory-mapped file, `rows` int64 (N,) says which of its rows these are. `source` is
+    the absolute path of the folder or packed file that the paths are in, None where the set does not say.
     """
 
     folder: Path
     embeddings: NDArray[np.float32]
-    columns: dict[str, list[str]] = field(default_factory=dict)
+    columns: dict[str, list[str]]
+    rows: NDArray[np.int64]
+    source: str | None = None
 
     def __len__(self) -> int:
-        return len(self.embeddings)
+        return len(self.rows)
+
+    @property
+    def size(self) -> int:
+        """How many numbers an embedding has, D."""
+        return int(self.embeddings.shape[1])
 
     @property
     def paths(self) -> list[str]:
@@ -43,11 +53,11 @@ class FeatureSet:
         return self.columns[PATH]
 
     def read(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
-        """These rows as an array of their own, (R, D).
+        """These of the N rows as an array of their own, (R, D).
 
         They are read from the file, as pages of the mapped array would stay in the process's memory.
         """
-        size = self.embeddings.shape[1]
+        size, rows = self.size, self.rows[rows]
         found = np.empty((len(rows), size), np.float32)
         ends = [*np.flatnonzero(np.diff(rows) != 1) + 1, len(rows)] if len(rows) else []
         with (self.folder / EMBEDDINGS).open("rb") as file:
@@ -57,6 +67,12 @@ class FeatureSet:
                 file.readinto(found[start:end].data)
                 start = end
         return found
+
+    def without(self, rows: Collection[int]) -> FeatureSet:
+        """The set but for these of its rows."""
+        kept = np.setdiff1d(np.arange(len(self)), np.fromiter(rows, np.int64, len(rows)))
+        columns = {name: [values[row] for row in kept.tolist()] for name, values in self.columns.items()}
+        return replace(self, columns=columns, rows=self.rows[kept])
 
 
 def open_feature_set(folder: Path, columns: Collection[str] | None = None) -> FeatureSet:
@@ -80,24 +96,19 @@ def open_feature_set(folder: Path, columns: Collection[str] | None = None) -> Fe
     if not embeddings.flags.c_contiguous:
         raise FeatureSetError(f"{folder / EMBEDDINGS}: stored by columns; save np.ascontiguousarray of it")
     index = _read_index(folder / INDEX, len(embeddings), columns)
-    return FeatureSet(folder, cast(NDArray[np.float32], embeddings), index)
+    rows = np.arange(len(embeddings))
+    return FeatureSet(
+        folder, cast(NDArray[np.float32], embeddings), index, rows, _read_source(folder / SOURCE)
+    )
 
 
-def check_rows(features: FeatureSet) -> None:
-    """Raise FeatureSetError for rows that are not finite or not of length 1, EmptyDataError for none."""
-    if not len(features):
-        raise EmptyDataError(f"{features.folder}: the feature set is empty; extract it from more images")
-    wrong: list[str] = []
-    for start in range(0, len(features), ROWS_AT_ONCE):
-        rows = np.arange(start, min(start + ROWS_AT_ONCE, len(features)))
-        vectors = features.read(rows)
-        length = np.sqrt(np.vecdot(vectors, vectors))
-        wrong += [features.paths[row] for row in rows[~(np.abs(length - 1) <= LENGTH_TOLERANCE)]]
-    if wrong:
-        raise FeatureSetError(
-            f"{features.folder}: {len(wrong)} rows are not finite numbers of length 1 (such as "
-            f"{', '.join(wrong[:5])}); extract the set again"
-        )
+def _read_source(path: Path) -> str | None:
+    if not path.is_file():
+        return None
+    try:
+        return str(json.loads(path.read_text(encoding="utf-8"))[SOURCE_KEY])
+    except (ValueError, KeyError, TypeError) as error:
+        raise FeatureSetError(f"{path}: does not name a source ({error}); extract the set again") from error
 
 
 def _read_index(path: Path, count: int, wanted: Collection[str] | None) -> dict[str, list[str]]:

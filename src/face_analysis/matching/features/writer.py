@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from face_analysis.datasets.pairs.npy_header import npy_header
 from face_analysis.errors import WriteError
 from face_analysis.files import write_csv
-from face_analysis.matching.features.feature_set import EMBEDDINGS, INDEX, ROW
+from face_analysis.json_files import write_json
+from face_analysis.matching.features.feature_set import EMBEDDINGS, INDEX, ROW, SOURCE, SOURCE_KEY
 
 
 class EmbeddingFile:
@@ -62,3 +63,11 @@ def write_index(folder: Path, columns: list[str], records: Iterable[Mapping[str,
     """Write `index.csv` whole: the row's number, then these columns; None becomes an empty cell."""
     rows = ([row, *(record[name] for name in columns)] for row, record in enumerate(records))
     write_csv(folder / INDEX, [ROW, *columns], rows)
+
+
+def write_source(folder: Path, source: Path) -> None:
+    """Write `source.json`: the folder or packed file that the paths of the index are in.
+
+    Two sets then can tell whether equal paths are one picture. Raises WriteError.
+    """
+    write_json(folder / SOURCE, {SOURCE_KEY: str(source.resolve())})

@@ -39,7 +39,7 @@ class FaissIndex:
 
     def __init__(self, comparison: Comparison, lists: int | None, looked_into: int, memory: float) -> None:
         gallery = comparison.gallery
-        count, size = gallery.features.embeddings.shape
+        count, size = len(gallery), gallery.features.size
         most = max(count // FEWEST_TRAINED, 1)
         self.lists = min(int(LISTS_PER_ROOT * count**0.5), most) if lists is None else lists
         self.looked_into = min(looked_into, self.lists)
@@ -95,7 +95,7 @@ def _filled(gallery: Side, lists: int, looked_into: int) -> Any:
         import faiss
     except ImportError:
         raise UsageError("--index faiss needs `pip install face-analysis[faiss]`") from None
-    count, size = gallery.features.embeddings.shape
+    count, size = len(gallery), gallery.features.size
     index: Any = faiss.IndexFlatIP(size)
     if looked_into < lists:
         index = faiss.IndexIVFFlat(index, size, lists, faiss.METRIC_INNER_PRODUCT)

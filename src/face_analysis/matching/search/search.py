@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from face_analysis.matching.comparison import Comparison, Numbers, Panel
-from face_analysis.matching.features.feature_set import LENGTH_TOLERANCE
+from face_analysis.matching.features.usable import LENGTH_TOLERANCE
 from face_analysis.matching.strips import same_picture
 from face_analysis.matching.tails import exact_cosines
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from face_analysis.errors import UsageError
 from face_analysis.matching.comparison import Comparison, compare
 from face_analysis.matching.features.feature_set import PATH, FeatureSet
-from face_analysis.matching.subjects import subjects_of
+from face_analysis.matching.subjects import check_alike, subjects_of
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,8 @@ def search_sides(
     try:
         subjects = subjects_of(gallery, subject, subject_pattern)
         subjects_of(probes, subject, subject_pattern)
+        if subject is subject_pattern is None:
+            check_alike(probes, gallery)
     except UsageError as error:
         if not any(subjects) and (subject is not None or subject_pattern is not None):
             raise

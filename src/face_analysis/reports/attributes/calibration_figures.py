@@ -81,7 +81,8 @@ def _diagram(axes: Axes, bins: Reliability, colour: str) -> None:
     confidence, accuracy = 100 * bins.confidence[filled], 100 * bins.accuracy[filled]
     low, high = wilson_interval(bins.accuracy[filled], bins.count[filled])
     ends = np.maximum([accuracy - 100 * low, 100 * high - accuracy], 0)
-    start = 10 * np.floor(min(confidence.min(), accuracy.min(), 90) / 10)
+    first = 100 * int(np.argmax(filled)) / len(filled)  # where the lowest bar below begins
+    start = 10 * np.floor(min(first, confidence.min(), accuracy.min(), 90) / 10)
     axes.plot([start, 100], [start, 100], **GUIDE)
     for rows, alpha in ((bins.count[filled] >= FEW, 1.0), (bins.count[filled] < FEW, 0.3)):
         dots = confidence[rows], accuracy[rows], ends[:, rows]

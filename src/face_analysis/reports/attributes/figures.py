@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 OKABE_ITO: dict[Attribute, str] = dict(zip(("race", "gender", "age"), COLOURS, strict=False))
 
+FEW_IMAGES = 50
+"""Images up to which each has a mark of its own, as single cells are too small to see."""
 FIGURE_NAMES = (
     *(f"{name}_confusion.png" for name in CLASS_NAMES),
     *(f"{name}_by_group.png" for name in ATTRIBUTES),
@@ -123,7 +125,8 @@ def decade_figure(metrics: AttributeMetrics) -> Figure:
     axes.errorbar(range(len(found)), values, yerr=ends, fmt="o", color=OKABE_ITO["race"], capsize=4)
     axes.set_xticks(range(len(found)), [f"{name}\nn =\n{estimate.count}" for name, estimate in found])
     axes.margins(x=0.06)
-    axes.set_ylim(0, 1.08 * float(np.max(values + ends[1])) or 1)
+    top = 1.08 * float(np.max(values + ends[1])) or 1
+    axes.set_ylim(-0.02 * top, top)
     axes.grid(axis="y", alpha=0.3)
     axes.set(xlabel="True age (years, as perceived)", ylabel=f"{measure.heading}, 95 % interval")
     axes.set_title(f"Age: mean absolute error by decade, n = {metrics.count}")
@@ -145,6 +148,8 @@ def age_figure(labels: NDArray[np.integer], predictions: NDArray[np.number]) -> 
     norm = Normalize(0, top) if top < 10 else LogNorm(1, top)
     mesh = axes.pcolormesh(edges, edges, np.ma.masked_equal(counts.T, 0), cmap="viridis_r", norm=norm)
     axes.plot([0, MAX_AGE], [0, MAX_AGE], color="#D55E00", linewidth=1.5, label="predicted = true")
+    if true.size <= FEW_IMAGES:
+        axes.plot(true, predicted, "o", markersize=5, fillstyle="none", color="0.2", label="an image")
     axes.set(xlabel="True age (years, as perceived)", ylabel="Predicted age (years)", aspect="equal")
     axes.set_title(f"Age: true against predicted, n = {true.size}")
     axes.legend(loc="upper left", frameon=False)

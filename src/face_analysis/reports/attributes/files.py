@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 from face_analysis.datasets.attributes import Attribute
 from face_analysis.errors import WriteError
 from face_analysis.evaluation.groups import EvaluationReport
+from face_analysis.json_files import json_text
 from face_analysis.reports.attributes.figures import FIGURE_NAMES, write_figures
 from face_analysis.reports.attributes.tables import attribute_markdown
 
@@ -56,5 +56,5 @@ def _make(
     links = "".join(f"\n![{path.stem.replace('_', ' ')}]({path.name})\n" for path in figures)
     section = f"\n## Figures\n{links}" if figures else ""
     text.write_text(attribute_markdown(report) + section, encoding="utf-8")
-    numbers.write_text(json.dumps(report.to_dict(), indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    numbers.write_text(json_text(report.to_dict(), indent=1) + "\n", encoding="utf-8")
     return [*figures, text, numbers]

@@ -33,6 +33,7 @@ def read_attributes(folder: Path) -> AttributeSection:
             (attribute, MEASURES[key].heading, MEASURES[key].write(Estimate(**numbers)))
             for attribute, part in found.items()
             for key, numbers in part["overall"]["measures"].items()
+            if numbers is not None and key in MEASURES
         ]
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise PackedFileError(

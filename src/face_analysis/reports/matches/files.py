@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
@@ -11,7 +10,8 @@ from typing import TYPE_CHECKING
 from face_analysis.evaluation.demographics import DemographicReport
 from face_analysis.evaluation.error_rates import equal_error_rate
 from face_analysis.evaluation.intervals import Estimate
-from face_analysis.files import whole_file, write_csv, write_text
+from face_analysis.files import whole_file, write_csv
+from face_analysis.json_files import write_json
 from face_analysis.reports.figure_style import figure_style
 from face_analysis.reports.matches.report import ALL, MatchReport
 from face_analysis.reports.matches.score_figures import group_score_figure, score_figure, score_rows
@@ -47,13 +47,13 @@ def write_match_report(report: MatchReport, folder: Path) -> dict[str, Picture]:
     for stale in NOT_ALWAYS:
         (folder / stale).unlink(missing_ok=True)
     write_csv(folder / "scores.csv", ("group", "from", "mated", "non_mated"), score_rows(report.histograms))
-    if report.curves[ALL].mated:
+    if not report.curves[ALL].lacking:
         header = ("group", "threshold", "fmr", "fnmr")
         write_csv(folder / "det.csv", header, det_rows(report.curves))
     write_csv(folder / "rates.csv", RATE_COLUMNS, _rate_rows(report))
     if report.demographics is not None:
         write_csv(folder / "group_rates.csv", GROUP_COLUMNS, _group_rows(report.demographics))
-        write_text(folder / "demographics.json", json.dumps(report.demographics.to_dict(), indent=1))
+        write_json(folder / "demographics.json", report.demographics.to_dict())
     pictures = {}
     with figure_style():
         for name, title, about, figure in _figures(report):
@@ -72,9 +72,9 @@ def _figures(report: MatchReport) -> Iterator[tuple[str, str, str, Figure]]:
         about = "How many pairs of one person and of two have which score; the dotted line is the threshold."
         yield name, title, about, score_figure(everyone, threshold, log=log)
     curves = {
-        f"{name}, EER {100 * equal_error_rate(curve):.2f} %": curve
+        f"{name}, EER {100 * rate:.2f} %": curve
         for name, curve in islice(report.curves.items(), MOST_LINES)
-        if curve.mated
+        if (rate := equal_error_rate(curve)) is not None
     }
     if curves:
         about = "False non-matches against false matches as the threshold moves; groups with enough pairs."
@@ -94,7 +94,8 @@ def _figures(report: MatchReport) -> Iterator[tuple[str, str, str, Figure]]:
 def _rate_rows(report: MatchReport) -> Iterator[tuple[object, ...]]:
     for card in report.cards:
         fmr, fnmr = _interval(card.fmr_interval), _interval(card.fnmr_interval)
-        yield card.asked, f"{card.threshold:.4f}", card.supported, card.fmr, *fmr, card.fnmr, *fnmr
+        threshold = None if card.threshold is None else f"{card.threshold:.4f}"
+        yield card.asked, threshold, card.supported, card.fmr, *fmr, card.fnmr, *fnmr
 
 
 def _group_rows(report: DemographicReport) -> Iterator[tuple[object, ...]]:

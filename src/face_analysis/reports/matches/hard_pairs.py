@@ -13,6 +13,7 @@ from face_analysis.matching.match_files import TAILS
 from face_analysis.reports.page import Table, thumbnail
 
 MOST_PAIRS = 20
+Photos = tuple[Path, Path]
 
 
 @dataclass(frozen=True)
@@ -59,10 +60,11 @@ ENDS = {
 }
 
 
-def hard_pairs(folder: Path, photos: Path | None) -> list[HardPairs]:
+def hard_pairs(folder: Path, photos: Photos | None) -> list[HardPairs]:
     """The MOST_PAIRS hardest at each end, of the `tails.csv` of a match.
 
-    With `photos`, the folder of the images, each has its picture; one that cannot be read is left blank.
+    With `photos`, the folders of the probes' images and of the gallery's, each has its picture; one that
+    cannot be read is left blank.
     Raises MissingFileError, and PackedFileError for a file that is not such a table.
     """
     path = folder / TAILS
@@ -73,7 +75,8 @@ def hard_pairs(folder: Path, photos: Path | None) -> list[HardPairs]:
         try:
             for row in csv.DictReader(file, strict=True):
                 if len(found[row["kind"]]) < MOST_PAIRS:
-                    sides = (_side(row, "probe", photos), _side(row, "gallery", photos))
+                    folders = photos or (None, None)
+                    sides = (_side(row, "probe", folders[0]), _side(row, "gallery", folders[1]))
                     found[row["kind"]].append(HardPair(f"{float(row['score']):.4f}", sides))
         except (csv.Error, KeyError, ValueError, TypeError) as error:
             raise PackedFileError(f"{path}: not the tails of a match ({error}); run match again") from error

@@ -11,14 +11,14 @@ from face_analysis.reports.attributes.section import AttributeSection
 from face_analysis.reports.matches.hard_pairs import HardPairs
 from face_analysis.reports.matches.report import ALL, MatchReport
 from face_analysis.reports.matches.tables import (
-    FEW,
     across_table,
     differential_text,
     group_table,
     rate_table,
     scientific,
+    separation_text,
 )
-from face_analysis.reports.measure_text import PERCEIVED
+from face_analysis.reports.measure_text import FEW, PERCEIVED
 from face_analysis.reports.page import Picture, Table, render
 
 PREDICTED = (
@@ -65,7 +65,7 @@ def match_page(report: MatchReport, pictures: Mapping[str, Picture], beside: Bes
         rates=rate_table(report),
         bounds=_bounds(report),
         pictures=pictures,
-        threshold=f"{report.chosen.threshold:.4f}",
+        threshold="" if report.chosen.threshold is None else f"{report.chosen.threshold:.4f}",
         asked=scientific(report.chosen.asked),
         groups=_groups(report, beside.predicted),
         perceived=PERCEIVED,
@@ -74,12 +74,10 @@ def match_page(report: MatchReport, pictures: Mapping[str, Picture], beside: Bes
 
 def _summary(report: MatchReport) -> str:
     curve = report.curves[ALL]
-    told = ""
-    if report.equal_error_rate is not None and report.d_prime is not None:
-        told = f" EER {100 * report.equal_error_rate:.2f} %, d' {report.d_prime.value:.2f}."
+    few = f" {FEW}" if curve.few else ""
     return (
         f"{report.people:,} people, {curve.mated:,} pairs of one person (mated) and {curve.non_mated:,} of "
-        f"two (non-mated).{told}"
+        f"two (non-mated). {separation_text(report.histograms[ALL])}.{few}"
     )
 
 
@@ -101,7 +99,8 @@ def _groups(report: MatchReport, predicted: bool) -> GroupSection | None:
     return GroupSection(
         PREDICTED if predicted else PERCEIVED,
         group_table(found),
-        f"Pairs within each group. Ratios are to the geometric mean of the groups. {FEW}",
+        f"Pairs within each group. Ratios are to the geometric mean of the groups. {FEW} "
+        "It is left out of the comparison.",
         [
             differential_text("False match rates", found.fmr_differential),
             differential_text("False non-match rates", found.fnmr_differential),

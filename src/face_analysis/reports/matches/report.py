@@ -23,7 +23,7 @@ class MatchReport:
     """Histograms and curves by name, ALL first, then groups by their pairs with themselves.
 
     Only groups with enough pairs of both kinds have a curve. `cards` are of FMRS, `chosen` of the one false
-    match rate by which groups are compared. `demographics` is None where the match had no groups; `ordered`
+    match rate by which groups are compared. `demographics` is None without groups or a threshold; `ordered`
     says that the first group of a pair is that of the probe.
     """
 
@@ -41,14 +41,14 @@ class MatchReport:
 def match_report(result: MatchResult, fmr: float) -> MatchReport:
     """Measure a match; its groups at the threshold of a false match rate on all pairs.
 
-    Raises EmptyDataError without non-mated pairs, UsageError for a rate that is none or too high for errors
-    to be known by person.
+    Without non-mated pairs there is no threshold, and groups are not compared. Raises EmptyDataError without
+    any pair, UsageError for a rate that is none or too high for errors to be known by person.
     """
     histograms = {ALL: result.histogram()}
     (chosen,) = threshold_cards(result, (fmr,))
     demographics = None
     if any(result.groups):
-        demographics = _demographics(result, chosen)
+        demographics = demographics_of(result, chosen)
         histograms |= {
             name or UNKNOWN_GROUP: result.histograms[name, name]
             for name in result.groups
@@ -60,8 +60,8 @@ def match_report(result: MatchResult, fmr: float) -> MatchReport:
     return MatchReport(
         histograms,
         curves,
-        equal_error_rate(curves[ALL]) if curves[ALL].mated else None,
-        d_prime_of(histograms[ALL]) if curves[ALL].mated else None,
+        equal_error_rate(curves[ALL]),
+        d_prime_of(histograms[ALL]),
         len(result.subjects),
         tuple(threshold_cards(result, FMRS)),
         chosen,
@@ -70,7 +70,13 @@ def match_report(result: MatchResult, fmr: float) -> MatchReport:
     )
 
 
-def _demographics(result: MatchResult, chosen: ThresholdCard) -> DemographicReport:
+def demographics_of(result: MatchResult, chosen: ThresholdCard) -> DemographicReport | None:
+    """The rates of groups at the threshold of a card; None for a card without one.
+
+    Raises UsageError as `MatchResult.subject_errors`.
+    """
+    if chosen.threshold is None:
+        return None
     people = {
         name or UNKNOWN_GROUP: len(np.unique(result.unit_subject[result.unit_group == group]))
         for group, name in enumerate(result.groups)

@@ -36,15 +36,15 @@ def score_rows(histograms: Mapping[str, ScoreHistogram]) -> list[tuple[str, str,
     ]
 
 
-def score_figure(histogram: ScoreHistogram, threshold: float, *, log: bool = False) -> Figure:
-    """The share of mated and of non-mated pairs by score, and where the threshold is."""
+def score_figure(histogram: ScoreHistogram, threshold: float | None, *, log: bool = False) -> Figure:
+    """The share of mated and of non-mated pairs by score, and where the threshold is, if there is one."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(6.4, 3.6), layout="constrained")
     axes = figure.subplots()
     _distributions(axes, histogram)
     _mark(axes, threshold)
-    axes.set_xlim(*_range([histogram]))
+    axes.set_xlim(*_range([histogram], threshold))
     axes.set(xlabel="Score (cosine)", ylabel="Pairs of a kind (%)")
     if log:
         axes.set_yscale("log")
@@ -53,7 +53,7 @@ def score_figure(histogram: ScoreHistogram, threshold: float, *, log: bool = Fal
     return figure
 
 
-def group_score_figure(histograms: Mapping[str, ScoreHistogram], threshold: float) -> Figure:
+def group_score_figure(histograms: Mapping[str, ScoreHistogram], threshold: float | None) -> Figure:
     """A panel a group, of its pairs with itself; the one threshold goes through all."""
     from matplotlib.figure import Figure
 
@@ -62,22 +62,28 @@ def group_score_figure(histograms: Mapping[str, ScoreHistogram], threshold: floa
     for axes, (group, histogram) in zip(panels, histograms.items(), strict=True):
         _distributions(axes, histogram)
         _mark(axes, threshold)
+        if not histogram.any():
+            axes.text(0.5, 0.5, "no pairs", transform=axes.transAxes, ha="center", color="0.35")
         counts = f"{histogram.mated.sum():,} mated, {histogram.non_mated.sum():,} non-mated"
         axes.set_title(f"{group}: {counts}", loc="left", fontsize=10)
         axes.set_yticks([])
         axes.spines["left"].set_visible(False)
-    lines, labels = panels[0].get_legend_handles_labels()
-    names = [label.split(" (")[0] for label in labels]
+    shown = {
+        label.split(" (")[0]: line
+        for axes in panels
+        for line, label in zip(*axes.get_legend_handles_labels(), strict=True)
+    }
+    lines, names = list(shown.values()), list(shown)
     figure.legend(lines, names, loc="outside upper center", ncols=3, frameon=False, fontsize=9)
-    panels[-1].set_xlim(*_range(list(histograms.values())))
+    panels[-1].set_xlim(*_range(list(histograms.values()), threshold))
     panels[-1].set_xlabel("Score (cosine); heights are shares of the group's pairs of a kind")
     return figure
 
 
 def _distributions(axes: Axes, histogram: ScoreHistogram) -> None:
-    kinds = (
-        ("non-mated", histogram.non_mated, NON_MATED, "--"),
+    kinds = (  # the dashed line last, or it would vanish where both are the same
         ("mated", histogram.mated, MATED, "-"),
+        ("non-mated", histogram.non_mated, NON_MATED, "--"),
     )
     for name, counts, colour, line in kinds:
         total = int(counts.sum())
@@ -88,15 +94,17 @@ def _distributions(axes: Axes, histogram: ScoreHistogram) -> None:
             axes.stairs(shares, STEP_EDGES, color=colour, fill=True, alpha=0.15)
 
 
-def _mark(axes: Axes, threshold: float) -> None:
-    axes.axvline(threshold, color="0.2", linewidth=1, linestyle=":", label=f"threshold {threshold:.4f}")
+def _mark(axes: Axes, threshold: float | None) -> None:
+    if threshold is not None:
+        axes.axvline(threshold, color="0.2", linewidth=1, linestyle=":", label=f"threshold {threshold:.4f}")
 
 
-def _range(histograms: list[ScoreHistogram]) -> tuple[float, float]:
-    """Where there are scores, with a step's width on either side."""
+def _range(histograms: list[ScoreHistogram], threshold: float | None) -> tuple[float, float]:
+    """Where there are scores and the threshold, with a step's width on either side."""
     total = sum(histogram.mated + histogram.non_mated for histogram in histograms)
     filled = np.flatnonzero(_steps(np.asarray(total)))
-    return max(-1.0, STEP_EDGES[filled[0]] - 0.01), min(1.0, STEP_EDGES[filled[-1] + 1] + 0.01)
+    ends = [STEP_EDGES[filled[0]], STEP_EDGES[filled[-1] + 1], *([] if threshold is None else [threshold])]
+    return float(min(ends)) - 0.01, float(max(ends)) + 0.01
 
 
 def _steps(counts: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -3,20 +3,40 @@
 from __future__ import annotations
 
 from face_analysis.evaluation.demographics import DemographicReport, Differential, GroupRates
+from face_analysis.evaluation.error_rates import NO_SPREAD, equal_error_rate
+from face_analysis.evaluation.histogram_rates import curve_of, d_prime_of
 from face_analysis.evaluation.intervals import Estimate
+from face_analysis.evaluation.score_histogram import ScoreHistogram
+from face_analysis.matching.thresholds import ThresholdCard
 from face_analysis.reports.matches.report import MatchReport
+from face_analysis.reports.measure_text import STAR, UNSUPPORTED
 from face_analysis.reports.page import Table
-from face_analysis.reports.verification.files import UNSUPPORTED
 
-FEW = f"* {UNSUPPORTED} or people to tell the rate: it is left out of the comparison."
+
+def separation_text(histogram: ScoreHistogram) -> str:
+    """EER and d' of all pairs, or why they are not known."""
+    curve, found = curve_of(histogram), d_prime_of(histogram)
+    rate = equal_error_rate(curve)
+    if rate is None:
+        return f"EER and d-prime not known: {curve.lacking}"
+    star = STAR if curve.few else ""
+    error = f"EER {100 * rate:.2f} %{star}"
+    if found is None:
+        return f"{error}, d-prime not known: {NO_SPREAD}"
+    return f"{error}, d' {found.value:.2f}{star}"
+
+
+def untold(card: ThresholdCard) -> str:
+    """What stands for a threshold that the pairs cannot tell."""
+    return UNSUPPORTED if card.threshold is not None else card.unsupported
 
 
 def rate_table(report: MatchReport) -> Table:
     """A row for each false match rate; those that the pairs cannot tell say so."""
     rows = []
     for card in report.cards:
-        told = (UNSUPPORTED, "", "")
-        if card.supported:
+        told = (untold(card), "", "")
+        if card.supported and card.threshold is not None and card.fmr is not None:
             fmr = _fmr(card.fmr_interval) if card.fmr_interval else scientific(card.fmr)
             fnmr = _fnmr(card.fnmr_interval)
             if card.fnmr_interval is None and card.fnmr is not None:
@@ -50,7 +70,7 @@ def across_table(report: DemographicReport) -> Table:
 def differential_text(what: str, found: Differential) -> str:
     """How far the groups lie apart, as a sentence."""
     if found.max_to_min is None:
-        return f"{what}: fewer than two groups have enough pairs, or one has a rate of 0; no comparison."
+        return f"{what}: {found.reason}; no comparison."
     return (
         f"{what}: the highest is {found.max_to_min:.2f} times the lowest and "
         f"{found.max_to_geometric_mean:.2f} times the geometric mean of {len(found.rates)} groups."
@@ -64,7 +84,7 @@ def scientific(rate: float) -> str:
 
 def _marked(pair: GroupRates) -> tuple[str, str]:
     """Both rates, with a star where they are not supported."""
-    stars = ["" if flag else " *" for flag in (pair.fmr_supported, pair.fnmr_supported)]
+    stars = ["" if flag else STAR for flag in (pair.fmr_supported, pair.fnmr_supported)]
     return _fmr(pair.rates.fmr, stars[0]), _fnmr(pair.rates.fnmr, stars[1])
 
 

@@ -54,7 +54,8 @@ def _draw_group(axes: Axes, group: RunGroup, column: str, colour: str, line: str
         {batch * (step + 1): scale * value for step, value in drawn(column, run.curves[column]).items()}
         for run in runs
     ]
-    style: dict[str, Any] = {"color": colour, "marker": "o" if is_measure(column) else "", "markersize": 3}
+    dots = is_measure(column) or min(map(len, curves)) == 1  # one value makes no line
+    style: dict[str, Any] = {"color": colour, "marker": "o" if dots else "", "markersize": 3}
     common = sorted(set.intersection(*map(set, curves)))
     values = np.array([[curve[seen] for seen in common] for curve in curves])
     if len(runs) > 1:

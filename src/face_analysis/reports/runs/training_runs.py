@@ -126,6 +126,10 @@ def _log(path: Path) -> tuple[dict[str, dict[int, float]], dict[int, int]]:
     return {name: dict(sorted(curve.items())) for name, curve in curves.items()}, epochs
 
 
+def _known(cell: str) -> bool:
+    return cell != "" and math.isfinite(float(cell))
+
+
 def _rows(path: Path, lines: Iterable[str]) -> Iterator[tuple[int, int, dict[str, float]]]:
     reader = csv.DictReader(lines)
     try:
@@ -136,7 +140,7 @@ def _rows(path: Path, lines: Iterable[str]) -> Iterator[tuple[int, int, dict[str
             raise ValueError("a column has a name that no file can have")
         for row in reader:
             step, epoch = int(row.pop("step")), int(row.pop("epoch"))
-            yield step, epoch, {name: float(cell) for name, cell in row.items() if cell != ""}
+            yield step, epoch, {name: float(cell) for name, cell in row.items() if _known(cell)}
     except (ValueError, TypeError, csv.Error) as error:
         reason = f"not the log of a training run ({error}); restore the file or leave the run out"
         raise ListFormatError(path, reader.line_num, reason) from error

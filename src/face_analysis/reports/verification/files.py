@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import math
 from collections.abc import Sequence
 from itertools import cycle
 from pathlib import Path
@@ -10,18 +10,19 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from face_analysis.evaluation.error_rates import Curve, OperatingPoint, at_threshold
+from face_analysis.evaluation.error_rates import NO_MATED, NO_NON_MATED, Curve, OperatingPoint, at_threshold
 from face_analysis.evaluation.verification import VerificationReport
 from face_analysis.files import whole_file, write_csv, write_text
+from face_analysis.json_files import write_json
 from face_analysis.reports.figure_style import COLOURS, figure_style
 from face_analysis.reports.markdown import section
-from face_analysis.reports.measure_text import MeasureText
-from face_analysis.reports.rate_figures import det_figure
+from face_analysis.reports.measure_text import FEW, STAR, UNSUPPORTED, MeasureText
+from face_analysis.reports.rate_figures import det_figure, drawn_rates, log_axis, zero_note
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-UNSUPPORTED = "too few pairs"
+FIGURES = ("roc.png", "det.png")
 FIXED = MeasureText("Rate", "%", 100, 3)
 FIXED_HEADS = ("set", "FMR (%) [over pairs]", "FNMR (%) [over pairs]")
 LONGEST_CURVE = 30_000
@@ -33,17 +34,23 @@ def write_verification(
 ) -> None:
     """Write verification.json, verification.md, curves.csv, roc.png and det.png. Raises WriteError.
 
-    With a `threshold` that was fixed elsewhere the rates there are told too.
+    With a `threshold` that was fixed elsewhere the rates there are told too. Sets with pairs of one kind have
+    no curve; without any other there are no figures, and those of an earlier run are removed.
     """
     found = {report.name: report.to_dict() for report in reports}
     if threshold is not None:
         for report in reports:
             found[report.name]["at_threshold"] = at_threshold(report.curve, threshold).to_dict()
-    write_text(folder / "verification.json", json.dumps(found, indent=1))
+    write_json(folder / "verification.json", found)
     write_text(folder / "verification.md", f"# Verification\n{verification_tables(reports, threshold)}\n")
     _write_curves(reports, folder / "curves.csv")
+    drawn = [report for report in reports if not report.curve.lacking]
+    for name in FIGURES:
+        (folder / name).unlink(missing_ok=True)
+    if not drawn:
+        return
     with figure_style():
-        for name, figure in (("roc.png", roc_figure(reports)), ("det.png", det_figure(_labelled(reports)))):
+        for name, figure in zip(FIGURES, (roc_figure(drawn), det_figure(_labelled(drawn))), strict=True):
             with whole_file(folder / name) as partial:
                 figure.savefig(partial, format="png")
 
@@ -55,35 +62,37 @@ def verification_tables(reports: Sequence[VerificationReport], threshold: float 
         (
             report.name,
             _accuracy(report),
-            f"{100 * report.equal_error_rate:.2f}",
-            f"{report.d_prime:.2f}",
+            *_separation(report),
             f"{report.curve.mated} + {report.curve.non_mated}{_left_out(report)}",
             f"{report.faces_missed} of {report.images}",
         )
         for report in reports
     ]
     rates = [f"{point.asked:.0e}" for point in reports[0].points]
-    lines = [(report.name, *map(_tar, report.points)) for report in reports]
+    lines = [(report.name, *(_tar(point, report.curve) for point in report.points)) for report in reports]
     tables = [*section("Accuracy in folds", heads, rows), *section("TAR (%) at FAR", ("set", *rates), lines)]
     if threshold is not None:
         told = [_at(report, threshold) for report in reports]
         tables += section(f"At the threshold {threshold:.4f}", FIXED_HEADS, told)
+    if any(report.curve.few for report in reports):
+        tables += ["", FEW]
     return "\n".join(tables)
 
 
 def roc_figure(reports: Sequence[VerificationReport]) -> Figure:
-    """TAR over FAR, a line a set; the FAR begins where ten non-mated pairs stand for it."""
+    """TAR over FAR, a line a set with pairs of both kinds; a FAR of 0 is drawn at half of one pair."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(6.4, 4.8), layout="constrained")
+    figure = Figure(figsize=(6.4, 5.0), layout="constrained")
     axes = figure.subplots()
     for report, colour in zip(reports, cycle(COLOURS), strict=False):
         curve = thinned(report.curve)
         label = f"{report.name}, {_accuracy(report)}"
-        axes.step(curve.fmr, 100 * (1 - curve.fnmr), where="pre", color=colour, label=label)
-    axes.set_xscale("log")
-    axes.set_xlim(min(10 / report.curve.non_mated for report in reports), 1)
-    axes.set_xlabel("False accept rate (FAR)")
+        far = drawn_rates(curve.fmr, curve.non_mated)
+        axes.step(far, 100 * (1 - curve.fnmr), where="pre", color=colour, label=label)
+    log_axis(axes, "x", max(report.curve.non_mated for report in reports))
+    axes.set_ylim(-3, 103)
+    axes.set_xlabel(f"False accept rate (FAR)\n{zero_note('pair')}")
     axes.set_ylabel("True accept rate (TAR, %)")
     axes.legend(title="set, accuracy in folds (%)", loc="lower right", frameon=False)
     return figure
@@ -110,7 +119,7 @@ def thinned(curve: Curve) -> Curve:
 
 def _labelled(reports: Sequence[VerificationReport]) -> dict[str, Curve]:
     return {
-        f"{report.name}, EER {100 * report.equal_error_rate:.2f} %": thinned(report.curve)
+        f"{report.name}, EER {100 * (report.equal_error_rate or 0):.2f} %": thinned(report.curve)
         for report in reports
     }
 
@@ -122,21 +131,35 @@ def _at(report: VerificationReport, threshold: float) -> tuple[str, ...]:
 
 def _accuracy(report: VerificationReport) -> str:
     if report.accuracy is None:
-        return "no folds"
-    return f"{100 * report.accuracy.mean:.2f} +- {100 * report.accuracy.std:.2f}"
+        return f"- ({report.no_accuracy})"
+    star = STAR if report.curve.few else ""
+    return f"{100 * report.accuracy.mean:.2f} +- {100 * report.accuracy.std:.2f}{star}"
 
 
 def _left_out(report: VerificationReport) -> str:
     return f" ({report.pairs_left_out} left out)" if report.pairs_left_out else ""
 
 
-def _tar(point: OperatingPoint) -> str:
-    return f"{100 * (1 - point.fnmr):.2f}" if point.supported else UNSUPPORTED
+def _separation(report: VerificationReport) -> tuple[str, str]:
+    """EER and d', or why there is none."""
+    star, error, found = STAR if report.curve.few else "", report.equal_error_rate, report.d_prime
+    return (
+        f"- ({report.curve.lacking})" if error is None else f"{100 * error:.2f}{star}",
+        f"- ({report.no_d_prime})" if found is None else f"{found:.2f}{star}",
+    )
+
+
+def _tar(point: OperatingPoint, curve: Curve) -> str:
+    if not point.supported:
+        return UNSUPPORTED if curve.non_mated else f"- ({NO_NON_MATED})"
+    if point.fnmr is None:
+        return f"- ({NO_MATED})"
+    return f"{100 * (1 - point.fnmr):.2f}{STAR if curve.few else ''}"
 
 
 def _write_curves(reports: Sequence[VerificationReport], path: Path) -> None:
     rows = (
-        (report.name, *(f"{value:.8g}" for value in row))
+        (report.name, *("" if math.isnan(value) else f"{value:.8g}" for value in row))
         for report in reports
         for curve in [thinned(report.curve)]
         for row in zip(curve.thresholds, curve.fmr, curve.fnmr, strict=True)

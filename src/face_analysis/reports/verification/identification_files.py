@@ -49,7 +49,7 @@ def write_identification(report: IdentificationReport | None, folder: Path) -> N
         if report.identification_rates:
             _save(cmc_figure(report.identification_rates), folder / "cmc.png")
         if curves:
-            _save(det_figure(curves, NAMES), folder / "identification_det.png")
+            _save(det_figure(curves, NAMES, "probe"), folder / "identification_det.png")
 
 
 def identification_tables(report: IdentificationReport) -> str:
@@ -76,7 +76,9 @@ def cmc_figure(rates: Sequence[Estimate]) -> Figure:
     low, high = ([100 * getattr(rate, end) for rate in rates] for end in ("low", "high"))
     axes.fill_between(ranks, low, high, color=COLOURS[0], alpha=0.2, linewidth=0, label="95 % over people")
     axes.plot(ranks, [100 * rate.value for rate in rates], color=COLOURS[0], marker="o", markersize=3)
-    axes.set(xlabel="Rank", ylabel="Identification rate (%)")
+    if len(rates) == 1:  # a band of one rank has no width
+        axes.vlines(ranks, low, high, color=COLOURS[0], alpha=0.4, linewidth=3)
+    axes.set(xlabel="Rank", ylabel="Identification rate (%)", xlim=(0.5, len(rates) + 0.5))
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.legend(title=f"{rates[0].count:,} mated probes", loc="lower right", frameon=False)
     return figure
