@@ -1,0 +1,206 @@
+"""Blur outside the face, beside a straight-line loop over SciPy's filter."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image as Pillow
+from scipy.ndimage import gaussian_filter
+
+from face_analysis.errors import UnreadableImageError
+from face_analysis.images.face_masks import blur_outside, decode_mask, fade_outside
+
+Form = Callable[[NDArray[np.uint8], NDArray[np.uint8]], NDArray[np.uint8]]
+Loop = Callable[[NDArray[np.uint8], NDArray[np.uint8], type], NDArray[np.float64]]
+
+FACE = {1, 2, 3, 4, 5, 6, 10, 11, 12, 13}
+SHAPES = [(112, 112), (90, 61), (30, 250)]
+
+
+def picture(height: int, width: int) -> NDArray[np.uint8]:
+    """Noise beside flat and rising parts, so that an error of a blur shows."""
+    rng = np.random.default_rng(height * 1000 + width)
+    image = rng.integers(0, 256, (height, width, 3)).astype(np.uint8)
+    image[height // 2 :] = np.linspace(0, 255, width).astype(np.uint8)[:, None]
+    image[-height // 5 :] = 255
+    return image
+
+
+def codes_of(height: int, width: int) -> NDArray[np.uint8]:
+    """An oval face with ears, eyes and mouth, hair above, neck and cloth below, and stray other codes."""
+    y, x = np.mgrid[:height, :width] / np.array([height, width])[:, None, None] - 0.5
+    codes = np.full((height, width), 17, np.uint8)
+    codes[y > 0] = 16
+    codes[np.abs(x) < 0.15] = 14
+    codes[(x / 0.33) ** 2 + (y / 0.4) ** 2 < 1] = 7
+    codes[(x / 0.28) ** 2 + (y / 0.4) ** 2 < 1] = 1
+    for code, (down, right) in enumerate([(-0.2, -0.1), (-0.2, 0.1), (-0.1, -0.1), (-0.1, 0.1)], 2):
+        codes[(x - right) ** 2 + (y - down) ** 2 < 0.003] = code
+    codes[(x / 0.1) ** 2 + ((y - 0.2) / 0.04) ** 2 < 1] = 12
+    codes[-3:, :3] = 200
+    return codes
+
+
+def values(codes: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """0 to 10 with one decimal, 10 in the face, pixel by pixel from the words of the format."""
+    face = np.array([[255.0 if code in FACE else 0.0 for code in row] for row in codes.tolist()])
+    soft = gaussian_filter(face, 5)
+    return np.around(soft / (max(soft.max(), 1) / 10), 1)
+
+
+def loop_by_level(image: NDArray[np.uint8], codes: NDArray[np.uint8], kind: type) -> NDArray[np.float64]:
+    value, blurred = values(codes), image.astype(float)
+    for one in np.unique(value):
+        sigma = round(10 - one, 1) ** 4 / 10**3
+        for channel in range(3 if sigma else 0):
+            whole = gaussian_filter(image[:, :, channel].astype(kind), sigma)
+            blurred[value == one, channel] = whole[value == one]
+    return blurred
+
+
+def loop_by_weight(image: NDArray[np.uint8], codes: NDArray[np.uint8], kind: type) -> NDArray[np.float64]:
+    sigma = np.round(10 - values(codes), 1) ** 4 / 10**3
+    weight = np.round((sigma - sigma.min()) / (sigma.max() - sigma.min()), 5)
+    blurred = image.astype(float)
+    for channel in range(3):
+        whole = gaussian_filter(image[:, :, channel].astype(kind), 10).astype(float)
+        blurred[:, :, channel] = image[:, :, channel] * (1 - weight) + whole * weight
+    return blurred
+
+
+FORMS = [(blur_outside, loop_by_level), (fade_outside, loop_by_weight)]
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize(("ours", "loop"), FORMS)
+def test_a_picture_is_blurred_as_by_scipys_filter_but_for_the_fraction(
+    ours: Form, loop: Loop, shape: tuple[int, int]
+) -> None:
+    image, codes = picture(*shape), codes_of(*shape)
+    exact, found = loop(image, codes, float), ours(image, codes)
+    difference = exact - found
+    assert found.dtype == np.uint8
+    assert difference.min() > -0.01
+    assert difference.max() < 1.01
+    assert (found == np.floor(exact + 1e-3)).mean() > 0.999
+    assert np.abs(exact - image).max() > 50  # there was something to blur
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize(("ours", "loop"), FORMS)
+def test_it_is_within_two_grey_levels_of_the_filter_in_whole_numbers(
+    ours: Form, loop: Loop, shape: tuple[int, int]
+) -> None:
+    """The original filtered bytes, where each of the two passes cuts the fraction off."""
+    image, codes = picture(*shape), codes_of(*shape)
+    difference = np.floor(loop(image, codes, np.uint8)) - ours(image, codes)
+    assert np.abs(difference).max() <= 2
+    assert np.abs(difference).mean() < 0.6
+
+
+@pytest.mark.parametrize("ours", [blur_outside, fade_outside])
+def test_the_face_stays_as_it_is_and_a_mask_all_of_face_changes_nothing(ours: Form) -> None:
+    image, codes = picture(112, 112), codes_of(112, 112)
+    inside = np.zeros((112, 112), bool)
+    inside[45:65, 45:65] = True
+    np.testing.assert_array_equal(ours(image, codes)[inside], image[inside])
+    for code in sorted(FACE):
+        np.testing.assert_array_equal(ours(image, np.full((112, 112), code)), image)
+
+
+@pytest.mark.parametrize("ours", [blur_outside, fade_outside])
+@pytest.mark.parametrize("code", [0, 7, 8, 9, 14, 15, 16, 17, 18])
+def test_a_mask_without_a_face_blurs_the_whole_picture_by_the_largest_sigma(ours: Form, code: int) -> None:
+    image = picture(112, 112)
+    exact = np.stack([gaussian_filter(image[..., channel].astype(float), 10) for channel in range(3)], axis=2)
+    np.testing.assert_allclose(ours(image, np.full((112, 112), code)), np.floor(exact + 1e-3), atol=1)
+
+
+def test_one_pixel_of_face_is_sharp_and_its_picture_finite() -> None:
+    image, codes = picture(60, 60), np.zeros((60, 60), np.uint8)
+    codes[30, 30] = 10
+    for ours, loop in FORMS:
+        found = ours(image, codes)
+        np.testing.assert_array_equal(found[30, 30], image[30, 30])
+        assert np.abs(loop(image, codes, float) - found).max() < 1.01
+
+
+def png(mask: Pillow.Image) -> bytes:
+    buffer = io.BytesIO()
+    mask.save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def palette(codes: NDArray[np.uint8]) -> Pillow.Image:
+    """As parsers save what is to be looked at: the code is the index of a colour."""
+    mask = Pillow.fromarray(codes, "P")
+    mask.putpalette(np.random.default_rng(0).integers(0, 256, 768).astype(np.uint8).tobytes())
+    return mask
+
+
+@pytest.mark.parametrize(
+    "saved",
+    [
+        lambda codes: Pillow.fromarray(codes),
+        palette,
+        lambda codes: Pillow.merge("RGB", [Pillow.fromarray(codes)] * 3),
+        lambda codes: Pillow.merge("RGBA", [*[Pillow.fromarray(codes)] * 3, Pillow.fromarray(codes * 7)]),
+        lambda codes: Pillow.merge("LA", [Pillow.fromarray(codes), Pillow.fromarray(codes * 7)]),
+        lambda codes: Pillow.fromarray(codes.astype(np.uint16)),
+    ],
+    ids=["grey", "palette", "RGB", "RGBA", "grey and alpha", "16 bits"],
+)
+def test_codes_are_read_however_the_png_holds_them(
+    saved: Callable[[NDArray[np.uint8]], Pillow.Image],
+) -> None:
+    codes = codes_of(64, 48)
+    np.testing.assert_array_equal(decode_mask(png(saved(codes)), "m", (64, 48, 3)), codes)
+
+
+def test_a_mask_of_one_bit_says_face_where_it_is_set() -> None:
+    codes = (codes_of(64, 48) == 1).astype(np.uint8)
+    read = decode_mask(png(Pillow.fromarray(codes * 255).convert("1")), "m", (64, 48))
+    np.testing.assert_array_equal(read, codes)
+
+
+SIZES = [((512, 512), (112, 112)), ((60, 45), (120, 90)), ((50, 37), (100, 75))]
+
+
+@pytest.mark.parametrize(("mask", "shape"), SIZES)
+def test_a_mask_of_another_size_takes_the_nearest_code(mask: tuple[int, int], shape: tuple[int, int]) -> None:
+    codes = codes_of(*mask)
+    read = decode_mask(png(Pillow.fromarray(codes)), "m", shape)
+    for y in range(shape[0]):
+        for x in range(shape[1]):
+            down, right = int((y + 0.5) * mask[0] / shape[0]), int((x + 0.5) * mask[1] / shape[1])
+            assert read[y, x] == codes[down, right]
+
+
+def jpeg(codes: NDArray[np.uint8]) -> bytes:
+    buffer = io.BytesIO()
+    Pillow.fromarray(codes).save(buffer, "JPEG")
+    return buffer.getvalue()
+
+
+CODES = codes_of(64, 64)
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (png(Pillow.fromarray(np.where(CODES == 1, 255, 0).astype(np.uint8))), "largest value is 255"),
+        (png(palette(CODES).convert("RGB")), "in colours"),
+        (png(Pillow.fromarray(codes_of(64, 48))), "48x64 pixels, the picture 64x64"),
+        (png(Pillow.fromarray(CODES))[:200], "give a PNG"),
+        (jpeg(CODES), "give a PNG"),
+        (b"", "give a PNG"),
+    ],
+    ids=["black and white", "colours", "aspect", "cut short", "JPEG", "empty"],
+)
+def test_what_is_no_mask_of_the_picture_is_refused_by_name(data: bytes, reason: str) -> None:
+    with pytest.raises(UnreadableImageError, match=f"mask of a.jpg.*{reason}"):
+        decode_mask(data, "mask of a.jpg", (64, 64, 3))
