@@ -78,9 +78,10 @@ def test_a_split_writes_a_list_a_part_and_keeps_groups_together(
     assert all(
         len({image in parts[0].images for image in images[row : row + 3]}) == 1 for row in range(0, 30, 3)
     )
-    config = yaml.safe_load((tmp_path / "s/config.yaml").read_text())
+    written = tmp_path / f"s/{patterns.stem}_split.yaml"
+    config = yaml.safe_load(written.read_text())
     assert (config["shares"], config["by"], config["seed"]) == ([0.7, 0.3], "group", 5)
-    assert run(f"annotations split {patterns} -d {tmp_path}/again --config {tmp_path}/s/config.yaml")[0] == 0
+    assert run(f"annotations split {patterns} -d {tmp_path}/again --config {written}")[0] == 0
 
 
 @pytest.mark.parametrize(
@@ -131,7 +132,8 @@ def test_the_command_takes_every_set_that_can_be_read() -> None:
 
 
 def test_the_actions_are_told_where_none_is_given(run: Run) -> None:
-    assert run("annotations") == (2, "", "usage: face-analysis annotations normalize|split|count [options]\n")
+    usage = "usage: face-analysis annotations normalize|folder|split|count [options]\n"
+    assert run("annotations") == (2, "", usage)
     status, out, err = run("annotations --help")
     assert (status, out[:27], err) == (0, "usage: face-analysis annota", "")
     status, _, err = run("annotations count -d x")

@@ -45,7 +45,7 @@ def test_the_original_scripts_are_there(script: str) -> None:
         [sys.executable, str(ROOT / script), "--help"], capture_output=True, text=True, check=False
     )
     assert result.returncode == 0, result.stderr
-    assert "--config" in result.stdout
+    assert "--workers" in result.stdout
 
 
 def test_a_configuration_written_by_a_run_starts_it_again(run: Run, patterns: Path, tmp_path: Path) -> None:

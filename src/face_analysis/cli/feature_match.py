@@ -19,13 +19,11 @@ from face_analysis.outputs import claim_file
 class FeatureMatchOptions:
     """What the original command is told."""
 
-    probes: Annotated[Path, Opt("list of .npy files", "-p")]
-    output: Annotated[Path, Opt("folder for the scores", "-o")]
-    dataset: Annotated[str, Opt("CHIYA, CHIYA_VAL, PUBLIC_IVS, or another name", "-d")]
-    group: Annotated[str, Opt("what the names of the files begin with", "-gr")]
-    gallery: Annotated[
-        Path | None, Opt("list to compare with (default: the probes, each pair once)", "-g")
-    ] = None
+    probe: Annotated[Path, Opt("list of .npy files")]
+    output: Annotated[Path, Opt("folder for the scores")]
+    dataset: Annotated[str, Opt("CHIYA, CHIYA_VAL, PUBLIC_IVS, or another name")]
+    group: Annotated[str, Opt("what the names of the files begin with")]
+    gallery: Annotated[Path | None, Opt("list to compare with (default: the probes, each pair once)")] = None
     memory: Annotated[float, Opt("GB for blocks of scores")] = 1
 
 
@@ -43,12 +41,12 @@ def main(arguments: Sequence[str]) -> int:
 
     rule = options.dataset.upper()
     start = options.output / options.group
-    read = (options.probes, options.gallery)
+    read = (options.probe, options.gallery)
     with claim_file(Path(f"{start}_authentic.npy"), read, overwrite=True):  # the original's habit
         write_text(options.output / f"{options.group}_config.yaml", to_yaml(options))
         failures = FailureLog(options.output / f"{options.group}_errors.csv")
         with TemporaryDirectory(prefix=".features-", dir=options.output) as folder:
-            probes = gather_features(options.probes, Path(folder, "probes"), failures)
+            probes = gather_features(options.probe, Path(folder, "probes"), failures)
             listed = options.gallery
             gallery = None if listed is None else gather_features(listed, Path(folder, "gallery"), failures)
             comparison = compare(probes, gallery, subject=rule if rule in PATH_RULES else "original")

@@ -188,6 +188,12 @@ def list_folder(folder: Path) -> ImageList:
     return ImageList(folder, images)
 
 
+def path_of(source: ImageSource, index: int) -> str:
+    """The image's path as the original system gives it: joined with the folder; its name in a packed file."""
+    root = source.root if isinstance(source, FolderSource) else None
+    return os.path.join(root or "", source.name(index))  # noqa: PTH118  # keeps `./`
+
+
 def names_sha256(source: ImageSource) -> str:
     """SHA-256 (hexadecimal) over the names of a source's images, in order: which images these are."""
     digest = hashlib.sha256()
