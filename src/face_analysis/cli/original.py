@@ -45,7 +45,7 @@ def translate(name: str, arguments: Sequence[str]) -> list[str]:
             options += [flag.to, *values]
         else:
             positional += values
-    return [*script.words, *positional, *options, *script.more(given), *rest]
+    return [*script.words, *positional, *rest, *options, *script.more(given)]
 
 
 def _parser(name: str, script: Script) -> ArgumentParser:
