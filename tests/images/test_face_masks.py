@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import struct
+import zlib
 from collections.abc import Callable
 
 import numpy as np
@@ -100,6 +102,25 @@ def test_codes_are_read_however_the_png_holds_them(
 ) -> None:
     codes = codes_of(64, 48)
     np.testing.assert_array_equal(decode_mask(png(saved(codes)), "m", (64, 48, 3)), codes)
+
+
+@pytest.mark.parametrize(("bits", "largest"), [(2, 3), (4, 13)])
+@pytest.mark.parametrize("colour_type", [0, 3], ids=["grey", "palette"])
+def test_codes_of_few_bits_are_the_stored_numbers(bits: int, largest: int, colour_type: int) -> None:
+    codes = np.random.default_rng(bits).integers(0, largest + 1, (16, 24)).astype(np.uint8)
+    per_byte = 8 // bits
+    packed = sum(
+        codes[:, place::per_byte].astype(int) << (8 - bits * (place + 1)) for place in range(per_byte)
+    )
+    lines = b"".join(b"\0" + row.tobytes() for row in packed.astype(np.uint8))
+    chunks = [(b"IHDR", struct.pack(">IIBBBBB", 24, 16, bits, colour_type, 0, 0, 0))]
+    chunks += [(b"PLTE", bytes(range(100, 100 + 3 * 2**bits)))] if colour_type == 3 else []
+    chunks += [(b"IDAT", zlib.compress(lines)), (b"IEND", b"")]
+    data = b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+        for kind, body in chunks
+    )
+    np.testing.assert_array_equal(decode_mask(data, "m", (16, 24)), codes)
 
 
 def test_a_mask_of_one_bit_says_face_where_it_is_set() -> None:

@@ -90,7 +90,12 @@ def _values(data: bytes) -> NDArray[np.integer]:
         if mask.width * mask.height > MAX_PIXELS:
             raise ValueError(f"{mask.width}x{mask.height} pixels are more than the limit of {MAX_PIXELS}")
         values = np.asarray(mask)
-    return values.astype(np.uint8) if values.dtype == bool else values
+    if values.dtype == bool:
+        return values.astype(np.uint8)
+    bits, colour_type = data[24:26]  # of the PNG's header
+    if colour_type == 0 and bits < 8:  # grey of 2 or 4 bits, which was brought to 0 ... 255
+        return values // np.uint8(255 // (2**bits - 1))
+    return values
 
 
 def _codes(values: NDArray[np.integer]) -> Codes:
