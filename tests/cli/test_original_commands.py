@@ -82,7 +82,7 @@ def test_attributes_are_trained_from_lmdbs_with_a_slash_behind_one_and_a_list_be
         folder,
     )
     assert done.returncode == 0, done.stderr
-    assert "age_val.tx" in done.stderr, "it is said that the list is not read"
+    assert "not read" in done.stderr
     assert len(list((folder / "runs").iterdir())) == 1
 
 
