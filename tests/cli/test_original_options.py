@@ -161,6 +161,14 @@ def test_what_a_run_or_a_configuration_says_is_not_overruled_by_defaults(tmp_pat
     assert (options.attribute, options.epochs, options.batch_size) == (("age",), 4, 8)
 
 
+def test_a_checkpoint_of_the_original_is_resumed_by_its_weights(caplog: pytest.LogCaptureFixture) -> None:
+    options = told("train.py", "-a age -r model_a_accuracy:0.9_step:7.pth")
+    assert (options.resume, options.pretrained) == (None, Path("model_a_accuracy:0.9_step:7.pth"))
+    assert (options.epochs, options.batch_size) == (30, 384)
+    assert "momenta" in caplog.text
+    assert told("train.py", "-a age -r a.pth -pt b.pth").pretrained == Path("b.pth")
+
+
 def test_recognition_is_validated_on_the_three_sets_where_none_is_named() -> None:
     assert told("train.py", "-a recognition -vs sets").val_list == SETS
     assert told("train.py", "-a recognition").val_list == ()

@@ -8,7 +8,7 @@ from argparse import ArgumentParser
 from collections.abc import Sequence
 
 from face_analysis.cli.main import run
-from face_analysis.cli.original_options import SCRIPTS, UNUSED, Script
+from face_analysis.cli.original_options import SCRIPTS, UNUSED, Script, is_original
 from face_analysis.errors import UsageError
 
 
@@ -31,7 +31,8 @@ def translate(name: str, arguments: Sequence[str]) -> list[str]:
     script = SCRIPTS[name]
     given, rest = _parser(name, script).parse_known_args(list(arguments))
     # What these name already says what else to take.
-    own = "--config" in rest or getattr(given, "resume", None) is not None
+    resumed = getattr(given, "resume", None)
+    own = "--config" in rest or (resumed is not None and not is_original(resumed))
     positional: list[str] = []
     options: list[str] = []
     for flag in script.flags:

@@ -45,18 +45,32 @@ class Script(NamedTuple):
     more: Callable[[Namespace], list[str]] = lambda _: []
 
 
-def _validation(given: Namespace) -> list[str]:
-    """`--val_list` of `train.py`: by default the three sets of recognition; `.tx`, a slip, finds `.txt`."""
-    listed = given.val_list or []
-    if not listed and given.val_source and not given.resume and (given.attribute or [""])[0] == RECOGNITION:
-        listed = ["agedb_30", "cfp_fp", "lfw"]
-    words = ["--val_list"] if listed else []
-    for word in listed:
-        slip = word.endswith(".tx") and not Path(word).exists() and Path(f"{word}t").exists()
-        if slip:
-            logging.warning("there is no list %s; %st is read", word, word)
-        words.append(f"{word}t" if slip else word)
-    return words
+def _train(given: Namespace) -> list[str]:
+    """The words for `--resume` and `--val_list` of `train.py`."""
+    words = ["--val_list", *map(_mended, given.val_list)] if given.val_list else []
+    if given.resume is not None and not is_original(given.resume):
+        return [*words, "--resume", given.resume]
+    recognition = [one.lower() for one in given.attribute or []] == [RECOGNITION]
+    if not words and given.val_source and recognition:
+        words = ["--val_list", "agedb_30", "cfp_fp", "lfw"]
+    if given.resume is None:
+        return words
+    logging.warning("%s: its weights are taken, and not its optimiser's momenta", given.resume)
+    return [*words, *([] if given.pretrained else ["--pretrained", given.resume])]
+
+
+def is_original(checkpoint: str) -> bool:
+    """Whether `--resume` names a checkpoint of the original: weights, which do not say how far a run was."""
+    return checkpoint.endswith(".pth")
+
+
+def _mended(listed: str) -> str:
+    """The list `x.txt` for `x.tx`, a slip of the original's README, where only the first is there."""
+    whole = f"{listed}t"
+    if not listed.endswith(".tx") or Path(listed).exists() or not Path(whole).exists():
+        return listed
+    logging.warning("there is no list %s; %s is read", listed, whole)
+    return whole
 
 
 def _split(given: Namespace) -> list[str]:
@@ -103,10 +117,10 @@ SCRIPTS: dict[str, Script] = {
             Flag("--margin", "-margin", "--margin"),
             Flag("--prefix", "-p", "--prefix"),
             Flag("--pretrained", "-pt", "--pretrained"),
-            Flag("--resume", "-r", "--resume"),
+            Flag("--resume", "-r", UNUSED),
             Flag("--use_mask", "-us", "--use_mask", switch=True),
         ),
-        _validation,
+        _train,
     ),
     "predict.py": Script(
         ("predict", "--aligned", "--format", "original"),
