@@ -78,10 +78,9 @@ def test_a_split_writes_a_list_a_part_and_keeps_groups_together(
     assert all(
         len({image in parts[0].images for image in images[row : row + 3]}) == 1 for row in range(0, 30, 3)
     )
-    written = tmp_path / f"s/{patterns.stem}_split.yaml"
-    config = yaml.safe_load(written.read_text())
+    config = yaml.safe_load((tmp_path / "s/config.yaml").read_text())
     assert (config["shares"], config["by"], config["seed"]) == ([0.7, 0.3], "group", 5)
-    assert run(f"annotations split {patterns} -d {tmp_path}/again --config {written}")[0] == 0
+    assert run(f"annotations split {patterns} -d {tmp_path}/again --config {tmp_path}/s/config.yaml")[0] == 0
 
 
 @pytest.mark.parametrize(

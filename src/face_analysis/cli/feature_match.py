@@ -12,7 +12,7 @@ from face_analysis.cli.parser import parse
 from face_analysis.errors import UsageError
 from face_analysis.files import FailureLog, write_text
 from face_analysis.options import Opt, to_yaml
-from face_analysis.outputs import claim_file
+from face_analysis.outputs import Overwrite, claim_file
 
 
 @dataclass(frozen=True)
@@ -25,6 +25,7 @@ class FeatureMatchOptions:
     group: Annotated[str, Opt("what the names of the files begin with")]
     gallery: Annotated[Path | None, Opt("list to compare with (default: the probes, each pair once)")] = None
     memory: Annotated[float, Opt("GB for blocks of scores")] = 1
+    overwrite: Overwrite = False
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -42,7 +43,7 @@ def main(arguments: Sequence[str]) -> int:
     rule = options.dataset.upper()
     start = options.output / options.group
     read = (options.probe, options.gallery)
-    with claim_file(Path(f"{start}_authentic.npy"), read, overwrite=True):  # the original's habit
+    with claim_file(Path(f"{start}_authentic.npy"), read, overwrite=options.overwrite):
         write_text(options.output / f"{options.group}_config.yaml", to_yaml(options))
         failures = FailureLog(options.output / f"{options.group}_errors.csv")
         with TemporaryDirectory(prefix=".features-", dir=options.output) as folder:

@@ -46,7 +46,9 @@ def translate(name: str, arguments: Sequence[str]) -> list[str]:
             options += [flag.to, *values]
         else:
             positional += values
-    return [*script.words, *positional, *rest, *options, *script.more(given)]
+    words = [*positional, *rest, *options, *script.more(given)]
+    # The original wrote over what was there.
+    return [*script.words, *words, *([] if "--resume" in words else ["--overwrite"])]
 
 
 def _parser(name: str, script: Script) -> ArgumentParser:

@@ -74,16 +74,12 @@ def _mended(listed: str) -> str:
 
 
 def _split(given: Namespace) -> list[str]:
-    """The two lists beside the one that is split, `LIST_train.txt` and `LIST_val.txt`."""
-    if given.image_list is None:
-        return []
+    """What makes `LIST_train.txt` and `LIST_val.txt`."""
     try:
         part = Decimal(given.percent or "0.1")
     except InvalidOperation:
         raise UsageError(f"--percent {given.percent}: give a share, as 0.1") from None
-    path = Path(given.image_list)
-    words = ["--dest", str(path.parent), "--format", "text", "--shares", str(1 - part), str(part)]
-    return [*words, "--names", f"{path.stem}_train", f"{path.stem}_val"]
+    return ["--format", "text", "--names", "train", "val", "--shares", str(1 - part), str(part)]
 
 
 _SOURCE, _DEST = Flag("--source", "-s", "--source"), Flag("--dest", "-d", "--dest")
