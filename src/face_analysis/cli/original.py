@@ -32,7 +32,8 @@ def translate(name: str, arguments: Sequence[str]) -> list[str]:
     given, rest = _parser(name, script).parse_known_args(list(arguments))
     # What these name already says what else to take.
     resumed = getattr(given, "resume", None)
-    own = "--config" in rest or (resumed is not None and not is_original(resumed))
+    configured = any(word.startswith("--config") for word in rest)
+    own = configured or (resumed is not None and not is_original(resumed))
     positional: list[str] = []
     options: list[str] = []
     for flag in script.flags:
