@@ -1,7 +1,7 @@
-"""`feature_extraction.py` of the original system; see `face-analysis extract --help`."""
+"""`feature_extraction.py` of the original system: see face_analysis/cli/original_options.py."""
 
 import sys
 
-from face_analysis.cli.main import main
+from face_analysis.cli.original import main
 
-sys.exit(main(["extract", "--aligned", "--format", "original", *sys.argv[1:]]))
+sys.exit(main("feature_extraction.py"))

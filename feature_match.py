@@ -1,7 +1,7 @@
-"""`feature_match.py` of the original system; see `face-analysis match --help`."""
+"""`feature_match.py` of the original system: see face_analysis/cli/original_options.py."""
 
 import sys
 
-from face_analysis.cli.main import run
+from face_analysis.cli.original import main
 
-sys.exit(run(["feature_match", *sys.argv[1:]]))
+sys.exit(main("feature_match.py"))

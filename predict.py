@@ -1,7 +1,7 @@
-"""`predict.py` of the original system, which wrote text; see `face-analysis predict --help`."""
+"""`predict.py` of the original system: see face_analysis/cli/original_options.py."""
 
 import sys
 
-from face_analysis.cli.main import main
+from face_analysis.cli.original import main
 
-sys.exit(main(["predict", "--aligned", "--format", "original", *sys.argv[1:]]))
+sys.exit(main("predict.py"))

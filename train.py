@@ -1,7 +1,7 @@
-"""`train.py` of the original system; see `face-analysis train --help`."""
+"""`train.py` of the original system: see face_analysis/cli/original_options.py."""
 
 import sys
 
-from face_analysis.cli.main import main
+from face_analysis.cli.original import main
 
-sys.exit(main(["train", *sys.argv[1:]]))
+sys.exit(main("train.py"))

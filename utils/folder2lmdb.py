@@ -1,7 +1,7 @@
-"""`folder2lmdb.py` of the original system; see `face-analysis pack --help`."""
+"""`folder2lmdb.py` of the original system: see face_analysis/cli/original_options.py."""
 
 import sys
 
-from face_analysis.cli.main import main
+from face_analysis.cli.original import main
 
-sys.exit(main(["pack", "--attribute", "recognition", *sys.argv[1:]]))
+sys.exit(main("folder2lmdb.py"))

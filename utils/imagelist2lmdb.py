@@ -1,7 +1,7 @@
-"""`imagelist2lmdb.py` of the original system; see `face-analysis pack --help`."""
+"""`imagelist2lmdb.py` of the original system: see face_analysis/cli/original_options.py."""
 
 import sys
 
-from face_analysis.cli.main import main
+from face_analysis.cli.original import main
 
-sys.exit(main(["pack", *sys.argv[1:]]))
+sys.exit(main("imagelist2lmdb.py"))

@@ -1,7 +1,7 @@
-"""`prepare_test_sets.py` of the original system; see `face-analysis pairs build --help`."""
+"""`prepare_test_sets.py` of the original system: see face_analysis/cli/original_options.py."""
 
 import sys
 
-from face_analysis.cli.main import main
+from face_analysis.cli.original import main
 
-sys.exit(main(["pairs", "build", *sys.argv[1:]]))
+sys.exit(main("prepare_test_sets.py"))

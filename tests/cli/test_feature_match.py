@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 from sklearn.metrics.pairwise import cosine_similarity
 
-from face_analysis.cli.main import run
+from face_analysis.cli.original import main
 
 ROOT = Path(__file__).parents[2]
 NAMES = [
@@ -79,7 +79,7 @@ def test_the_original_command_writes_the_arrays_and_labels_of_the_original(
 ) -> None:
     probes, other = features / "probes.txt", features / "gallery.txt" if gallery else None
     words = f"-p {probes} {f'-g {other}' if gallery else ''} -o {tmp_path} -d {dataset} -gr AA"
-    assert run(["feature_match", *words.split()]) == 0
+    assert main("feature_match.py", words.split()) == 0
     authentic, impostor, labels, other_labels = straight_line(probes, other, dataset)
     for name, wanted in (("authentic", authentic), ("impostor", impostor)):
         found = np.load(tmp_path / f"AA_{name}.npy")

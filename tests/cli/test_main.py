@@ -37,17 +37,6 @@ def test_no_command_an_unknown_one_and_help(run: Run) -> None:
     assert "no command `fly`" in err
 
 
-@pytest.mark.parametrize(
-    "script", ["train.py", "predict.py", "utils/imagelist2lmdb.py", "utils/folder2lmdb.py"]
-)
-def test_the_original_scripts_are_there(script: str) -> None:
-    result = subprocess.run(
-        [sys.executable, str(ROOT / script), "--help"], capture_output=True, text=True, check=False
-    )
-    assert result.returncode == 0, result.stderr
-    assert "--config" in result.stdout
-
-
 def test_a_configuration_written_by_a_run_starts_it_again(run: Run, patterns: Path, tmp_path: Path) -> None:
     words = "--depth 18 --width 0.125 -e 1 -b 30 -w 0 --validations 1"
     data = f"-t {patterns} -ts {patterns.parent} -v {patterns} -vs {patterns.parent}"

@@ -42,6 +42,7 @@ FILES = {
     "predict": ("predict -s {patterns} -i {list} -m {joint} --aligned -d {out}", "list_predictions.csv"),
     "pack": ("pack -l {list} -s {patterns} -a race -d {out}/p.lmdb", "p.lmdb"),
     "pairs build": ("pairs build -s {bin} -d {out}", "set"),
+    "annotations folder": ("annotations folder -s {patterns} -d {out}/f.csv", "f.csv"),
     "annotations normalize": ("annotations normalize utkface -s {utkface} -d {out}/u.csv", "u.csv"),
     "models import": (
         "models import -m {original} -d {out}/m.safetensors -n ir -a recognition",

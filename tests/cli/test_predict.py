@@ -56,7 +56,7 @@ def test_three_models_write_the_original_text_with_a_column_for_each_given(
     assert status == 0
     lines = (tmp_path / "patterns_predictions.txt").read_text().splitlines()
     rows = read(tmp_path / "patterns_predictions.csv")
-    assert lines == [f"{row['path']} {row['race']} {row['age_count']}" for row in rows]
+    assert lines == [f"{patterns.parent}/{row['path']} {row['race']} {row['age_count']}.0" for row in rows]
     assert {"gender_female", "gender_male"} <= rows[0].keys()
 
 

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import io
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -18,6 +17,7 @@ from face_analysis.datasets.packed import LmdbSource
 from face_analysis.datasets.sources import ImageSource, open_source
 from face_analysis.errors import EmptyDataError
 from face_analysis.types import ImageFailure
+from tests.images.mask_loops import codes_of, loop_by_level, picture, png
 
 
 def labelled(patterns: Path, folder: Path, labels: list[str]) -> ImageSource:
@@ -96,31 +96,38 @@ def test_unreadable_images_are_named_and_the_rest_of_the_batch_goes_on(
     assert len(alone.failures) == 1
 
 
-def png(pixels: np.ndarray) -> bytes:
-    buffer = io.BytesIO()
-    Pillow.fromarray(pixels).save(buffer, "PNG")
-    return buffer.getvalue()
-
-
-def test_pixels_outside_the_mask_become_zero_only_when_asked(tmp_path: Path) -> None:
-    generator = np.random.default_rng(2)
-    image = generator.integers(1, 256, (112, 112, 3)).astype(np.uint8)
-    mask = np.zeros((112, 112), np.uint8)
-    mask[20:90, 30:70] = 255
-    with LmdbWriter(tmp_path / "p.lmdb", "race", ["race"]) as writer:
-        writer.add("masked", png(image), {"race": 0}, png(mask))
-        writer.add("plain", png(image), {"race": 1})
-    source = LmdbSource(tmp_path / "p.lmdb")
-    expected = image.copy()
-    for y in range(112):
-        for x in range(112):
-            if not mask[y, x]:
-                expected[y, x] = 0
-    with_masks = FaceDataset(source, ["race"], use_mask=True).__getitems__([0, 1]).images
-    np.testing.assert_array_equal(with_masks[0].permute(1, 2, 0).numpy(), expected)
-    np.testing.assert_array_equal(with_masks[1].permute(1, 2, 0).numpy(), image)
+def test_training_sees_images_blurred_outside_the_face_only_when_asked(
+    tmp_path: Path, write_plainly: Callable[..., None]
+) -> None:
+    image, codes = picture(112, 112), codes_of(112, 112)
+    large, halved = picture(224, 224), codes_of(112, 112)
+    records = [[png(image), 0, png(codes)], [png(large), 1, png(halved)]]
+    write_plainly(tmp_path / "p.lmdb", records, 2)  # as the original wrote it
+    source = open_source(tmp_path / "p.lmdb", None, "race")
+    masked = FaceDataset(source, ["race"], use_mask=True).__getitems__([0, 1]).images
+    found = masked[0].permute(1, 2, 0).numpy()
+    assert np.abs(loop_by_level(image, codes, float) - found).max() < 1.01
+    doubled = loop_by_level(large, codes.repeat(2, 0).repeat(2, 1), float)  # blurred at its own size
+    means = doubled.reshape(112, 2, 112, 2, 3).mean((1, 3))
+    assert np.abs(means - masked[1].permute(1, 2, 0).numpy()).max() < 2
     without = FaceDataset(source, ["race"]).__getitems__([0]).images
     np.testing.assert_array_equal(without[0].permute(1, 2, 0).numpy(), image)
+
+
+def test_an_image_whose_mask_is_missing_or_none_is_named_and_left_out(tmp_path: Path) -> None:
+    image, codes = png(picture(112, 112)), codes_of(112, 112)
+    with LmdbWriter(tmp_path / "p.lmdb", "race", ["race"]) as writer:
+        writer.add("masked", image, {"race": 0}, png(codes))
+        writer.add("plain", image, {"race": 1})
+        writer.add("binary", image, {"race": 1}, png((codes == 1).astype(np.uint8) * 255))
+        writer.add("narrow", image, {"race": 1}, png(codes[:, :50]))
+    batch = FaceDataset(LmdbSource(tmp_path / "p.lmdb"), ["race"], use_mask=True).__getitems__(range(4))
+    assert batch.indices.tolist() == [0]
+    reasons = {failure.path: failure.reason for failure in batch.failures}
+    assert list(reasons) == ["plain", "binary", "narrow"]
+    assert "--keep_masks" in reasons["plain"]
+    assert "mask of binary" in reasons["binary"]
+    assert "50x112 pixels, the picture 112x112" in reasons["narrow"]
 
 
 def test_a_file_of_the_original_serves_the_one_attribute_asked_for(

@@ -150,7 +150,7 @@ def test_text_layout_is_the_original_with_its_count_decoding(tmp_path: Path) -> 
     race = ClassEstimate(RACES, np.array([0.1, 0.1, 0.6, 0.1, 0.1], np.float32))
     record = columns.record(Face("x y.jpg", race=race, age=AgeEstimate(31.4, 29)))
     assert write_predictions(path, columns, [record], "original") == 1
-    assert path.read_bytes() == b"x y.jpg 2 29\n"
+    assert path.read_bytes() == b"x y.jpg 2 29.0\n"
 
 
 def test_text_layout_refuses_a_path_with_a_line_break(tmp_path: Path) -> None:

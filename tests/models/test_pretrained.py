@@ -73,3 +73,24 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
     for name in ("no.safetensors", "no.pth", "no.onnx"):
         with pytest.raises(MissingFileError, match=name):
             load_pretrained_backbone(build_backbone(SMALL), tmp_path / name)
+
+
+def test_the_head_beside_an_original_backbone_is_taken_where_it_fits(tmp_path: Path) -> None:
+    path = tmp_path / "model_2020_accuracy:0.9_step:8.pth"
+    torch.save(build_backbone(SMALL).state_dict(), path)
+    for outputs, size, taken in (
+        (5, 32, ("race",)),
+        (2, 32, ()),
+        (7, 32, ()),
+        (100, 32, ("age",)),
+        (5, 64, ()),
+    ):
+        head = nn.Linear(size, outputs)
+        named = {f"module.fc1.{name}": tensor for name, tensor in head.state_dict().items()}
+        torch.save(named, tmp_path / "head_2020_accuracy:0.9_step:8.pth")
+        network = attributes()
+        assert load_pretrained(network, path) == taken, (outputs, size)
+        for name in taken:
+            assert same(network.heads[name], head.state_dict())
+    torch.save({"W": torch.zeros(9, 32)}, tmp_path / "head_2020_accuracy:0.9_step:8.pth")
+    assert load_pretrained(attributes(), path) == ()

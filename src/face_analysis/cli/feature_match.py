@@ -12,21 +12,20 @@ from face_analysis.cli.parser import parse
 from face_analysis.errors import UsageError
 from face_analysis.files import FailureLog, write_text
 from face_analysis.options import Opt, to_yaml
-from face_analysis.outputs import claim_file
+from face_analysis.outputs import Overwrite, claim_file
 
 
 @dataclass(frozen=True)
 class FeatureMatchOptions:
     """What the original command is told."""
 
-    probes: Annotated[Path, Opt("list of .npy files", "-p")]
-    output: Annotated[Path, Opt("folder for the scores", "-o")]
-    dataset: Annotated[str, Opt("CHIYA, CHIYA_VAL, PUBLIC_IVS, or another name", "-d")]
-    group: Annotated[str, Opt("what the names of the files begin with", "-gr")]
-    gallery: Annotated[
-        Path | None, Opt("list to compare with (default: the probes, each pair once)", "-g")
-    ] = None
+    probe: Annotated[Path, Opt("list of .npy files")]
+    output: Annotated[Path, Opt("folder for the scores")]
+    dataset: Annotated[str, Opt("CHIYA, CHIYA_VAL, PUBLIC_IVS, or another name")]
+    group: Annotated[str, Opt("what the names of the files begin with")]
+    gallery: Annotated[Path | None, Opt("list to compare with (default: the probes, each pair once)")] = None
     memory: Annotated[float, Opt("GB for blocks of scores")] = 1
+    overwrite: Overwrite = False
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -43,12 +42,12 @@ def main(arguments: Sequence[str]) -> int:
 
     rule = options.dataset.upper()
     start = options.output / options.group
-    read = (options.probes, options.gallery)
-    with claim_file(Path(f"{start}_authentic.npy"), read, overwrite=True):  # the original's habit
+    read = (options.probe, options.gallery)
+    with claim_file(Path(f"{start}_authentic.npy"), read, overwrite=options.overwrite):
         write_text(options.output / f"{options.group}_config.yaml", to_yaml(options))
         failures = FailureLog(options.output / f"{options.group}_errors.csv")
         with TemporaryDirectory(prefix=".features-", dir=options.output) as folder:
-            probes = gather_features(options.probes, Path(folder, "probes"), failures)
+            probes = gather_features(options.probe, Path(folder, "probes"), failures)
             listed = options.gallery
             gallery = None if listed is None else gather_features(listed, Path(folder, "gallery"), failures)
             subject = rule if rule in ORIGINAL_RULES else "original"

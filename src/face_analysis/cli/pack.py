@@ -29,6 +29,13 @@ class PackOptions:
         None
     )
     source: Annotated[Path | None, Opt("folder of the images, an LMDB, or a .rec file", "-s")] = None
+    mask_source: Annotated[
+        Path | None,
+        Opt("folder of face masks (of a/b.jpg: a/b_mask.png): blur the images outside the face", "-ms"),
+    ] = None
+    keep_masks: Annotated[
+        bool, Opt("with --mask_source: keep the images sharp, and the masks for train --use_mask")
+    ] = False
     attribute: Annotated[PackAttribute, Opt("label kept in each record", "-a")] = "recognition"
     name: Annotated[str | None, Opt("name of the LMDB (default: that of the list or folder)", "-n")] = None
     align: Annotated[bool, Opt("write the aligned chip of the face nearest the middle of each photo")] = False
@@ -59,11 +66,18 @@ def main(arguments: Sequence[str]) -> int:
     from face_analysis.files import FailureLog
 
     path, source = destination(options), _source(options)
-    settings = PackSettings(_encoding(options), options.strict, options.resume, options.workers)
+    settings = PackSettings(
+        _encoding(options),
+        options.strict,
+        options.resume,
+        options.workers,
+        options.mask_source,
+        options.keep_masks,
+    )
     config, errors = (Path(f"{path}.{name}") for name in ("config.yaml", "errors.csv"))
     claim = claim_file(
         path,
-        (options.list, options.source),
+        (options.list, options.source, options.mask_source),
         beside=(config, errors),
         unfinished=unfinished_path(path),
         overwrite=options.overwrite,
@@ -95,6 +109,17 @@ def _check(options: PackOptions) -> None:
         raise UsageError("--quality must lie between 1 and 100, --size be at least 1, --workers at least 0")
     if options.whole and not options.align:
         raise UsageError("--whole goes with --align")
+    _check_masks(options)
+
+
+def _check_masks(options: PackOptions) -> None:
+    if options.keep_masks and options.mask_source is None:
+        raise UsageError("--keep_masks goes with --mask_source")
+    if options.mask_source is not None and (options.align or (options.keep_masks and options.size)):
+        raise UsageError(
+            "--mask_source goes without --align, and --keep_masks without --size: masks fit the "
+            "images as they are"
+        )
 
 
 def _source(options: PackOptions) -> ImageSource:
@@ -106,9 +131,10 @@ def _source(options: PackOptions) -> ImageSource:
 
 
 def _encoding(options: PackOptions) -> Encoding | None:
-    if not options.align and options.size is None:
-        return None
     from face_analysis.datasets.pack import Encoding
+
+    if not options.align and options.size is None:
+        return None if options.mask_source is None or options.keep_masks else Encoding(None, options.quality)
     from face_analysis.images.align import CHIP_SIZE
     from face_analysis.images.chips import FaceCutter, face_cutter
 

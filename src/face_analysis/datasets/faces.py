@@ -17,7 +17,8 @@ from face_analysis.datasets.lmdb.format import UNNAMED
 from face_analysis.datasets.sources import ImageSource
 from face_analysis.errors import EmptyDataError, UnreadableImageError
 from face_analysis.images.chips import FaceCutter
-from face_analysis.images.decode import decode, fit
+from face_analysis.images.decode import decode
+from face_analysis.images.face_masks import Codes, blur_outside, decode_mask
 from face_analysis.types import Image, ImageFailure
 
 
@@ -49,8 +50,9 @@ class FaceDataset(Dataset[FaceBatch]):
 
     `rows` int64 (N,) are their rows in the source, `labels` int64 (N, columns) their labels, -1 unknown;
     `left_out` counts, for each column, all rows of the source where it is not known. `cutter` makes the
-    chip of an image, which must give one; its default takes images as aligned faces. With `use_mask`, pixels
-    where the stored mask is 0 become 0. Raises EmptyDataError when no row is left.
+    chip of an image, which must give one; its default takes images as aligned faces. With `use_mask` images
+    are blurred outside the face by the masks stored with them, before they are cut. Raises EmptyDataError
+    when no row is left.
     """
 
     def __init__(
@@ -102,14 +104,28 @@ class FaceDataset(Dataset[FaceBatch]):
         labels, rows = torch.from_numpy(self.labels[chosen]), torch.from_numpy(self.rows[chosen])
         return FaceBatch(torch.from_numpy(pixels).permute(0, 3, 1, 2), labels, rows, failures)
 
-    def _chip(self, row: int) -> Image:
+    def read(self, row: int) -> tuple[Image, Codes | None]:
+        """The whole picture of a row of the source, and with `use_mask` its mask.
+
+        Raises UnreadableImageError for either, and where no mask is stored.
+        """
         name = self.source.name(row)
-        chip = self.cutter.cut(decode(self.source.read(row), name), name)[0].pixels
-        encoded = self.source.read_mask(row) if self.use_mask else None
-        if encoded is not None:
-            mask = fit(decode(encoded, f"mask of {name}"), self.cutter.size)
-            chip = chip * (mask.max(axis=2, keepdims=True) > 0)
-        return chip
+        picture = decode(self.source.read(row), name)
+        if not self.use_mask:
+            return picture, None
+        encoded = self.source.read_mask(row)
+        if encoded is None:
+            raise UnreadableImageError(
+                f"{name}: no mask is stored with it; pack the images with --mask_source MASKS --keep_masks, "
+                "or go without --use_mask"
+            )
+        return picture, decode_mask(encoded, f"mask of {name}", picture.shape)
+
+    def _chip(self, row: int) -> Image:
+        picture, mask = self.read(row)
+        if mask is not None:
+            picture = blur_outside(picture, mask)
+        return self.cutter.cut(picture, self.source.name(row))[0].pixels
 
 
 def _column(source: ImageSource, name: Column, wanted: Sequence[Column]) -> NDArray[np.int64]:

@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple, cast
 
+import cv2
 import numpy as np
 import simplejpeg
 from numpy.typing import NDArray
@@ -17,10 +18,12 @@ from tqdm import tqdm
 from face_analysis.datasets.attributes import ATTRIBUTES, Attribute, known
 from face_analysis.datasets.lmdb.format import column_of
 from face_analysis.datasets.lmdb.writer import LmdbWriter
+from face_analysis.datasets.masked import MaskedSource
 from face_analysis.datasets.sources import ImageSource, names_sha256
 from face_analysis.errors import EmptyDataError, UnreadableImageError, UsageError
 from face_analysis.images.chips import NO_FACE, FaceCutter
 from face_analysis.images.decode import check, decode
+from face_analysis.images.face_masks import decode_mask, fade_outside
 from face_analysis.parallel import in_order_by_processes
 from face_analysis.types import ImageFailure
 from face_analysis.zoo.card import RECOGNITION
@@ -33,22 +36,32 @@ CHUNK = 32
 class Encoding:
     """How images are written anew: the chip that `cutter` makes of each, as JPEG of `quality`, 1 to 100.
 
-    An image in which the cutter finds no face is left out, and listed.
+    An image in which the cutter finds no face is left out, and listed. Without a cutter an image keeps its
+    size, and one that was no JPEG becomes a PNG.
     """
 
-    cutter: FaceCutter
+    cutter: FaceCutter | None = None
     quality: int = 95
 
 
 @dataclass(frozen=True)
 class PackSettings:
     """`encoding` None copies the encoded images as they are. With `strict` the first image that cannot be
-    used ends the work and nothing is written; `resume` takes up a run that was killed."""
+    used ends the work and nothing is written; `resume` takes up a run that was killed. `masks` is a folder of
+    face masks, by which images are blurred outside the face; with `keep_masks` they stay as they are, and the
+    masks are stored with them."""
 
     encoding: Encoding | None = None
     strict: bool = False
     resume: bool = False
     workers: int = 2
+    masks: Path | None = None
+    keep_masks: bool = False
+
+    @property
+    def blurs(self) -> bool:
+        """Whether images are blurred outside the face."""
+        return self.masks is not None and not self.keep_masks
 
 
 @dataclass(frozen=True)
@@ -78,6 +91,8 @@ def pack(
     `strict`, and WriteError; the destination then stays as it was.
     """
     settings = settings or PackSettings()
+    if settings.masks is not None:
+        source = MaskedSource(source, settings.masks)
     labels = source.labels
     rows = _rows(source, attribute)
     identity = _identity(source, attribute, settings)
@@ -107,42 +122,54 @@ def pack(
 
 def _read_ahead(source: ImageSource, rows: list[int], settings: PackSettings) -> Iterator[Read]:
     chunks = (rows[start : start + CHUNK] for start in range(0, len(rows), CHUNK))
-    read = partial(_read_chunk, source, encoding=settings.encoding)
+    read = partial(_read_chunk, source, settings=settings)
     for chunk in in_order_by_processes(read, chunks, settings.workers, ahead=2 * max(1, settings.workers)):
         yield from chunk
 
 
-def _read_chunk(source: ImageSource, rows: list[int], encoding: Encoding | None) -> list[Read]:
-    return [_read(source, row, encoding) for row in rows]
+def _read_chunk(source: ImageSource, rows: list[int], settings: PackSettings) -> list[Read]:
+    return [_read(source, row, settings) for row in rows]
 
 
-def _read(source: ImageSource, row: int, encoding: Encoding | None) -> Read:
+def _read(source: ImageSource, row: int, settings: PackSettings) -> Read:
     name = source.name(row)
     try:
         image, mask = source.read(row), source.read_mask(row)
-        if encoding is not None:
+        if settings.blurs:
+            return _encoded(image, name, settings.encoding or Encoding(), mask)
+        if settings.encoding is not None:
             if mask is not None:
                 raise UsageError(f"{name} has a mask, which fits the image as it is alone: do not re-encode")
-            return _encoded(image, name, encoding)
-        check(image, name)
-        if mask is not None:
-            check(mask, f"mask of {name}")
+            return _encoded(image, name, settings.encoding)
+        if mask is None:
+            check(image, name)
+        else:
+            decode_mask(mask, f"mask of {name}", decode(image, name).shape)
         return Read(image, mask)
     except UnreadableImageError as error:
         return Read(b"", reason=str(error))
 
 
-def _encoded(image: bytes, name: str, encoding: Encoding) -> Read:
-    chips = encoding.cutter.cut(decode(image, name), name)
-    if not chips:
-        return Read(b"", reason=f"{name}: {NO_FACE}")
-    return Read(simplejpeg.encode_jpeg(np.ascontiguousarray(chips[0].pixels), encoding.quality))
+def _encoded(image: bytes, name: str, encoding: Encoding, mask: bytes | None = None) -> Read:
+    """The image as its encoding wants it, with a mask blurred outside the face."""
+    pixels = decode(image, name)
+    if mask is not None:
+        pixels = fade_outside(pixels, decode_mask(mask, f"mask of {name}", pixels.shape))
+    if encoding.cutter is not None:
+        chips = encoding.cutter.cut(pixels, name)
+        if not chips:
+            return Read(b"", reason=f"{name}: {NO_FACE}")
+        pixels = chips[0].pixels
+    elif not image.startswith(b"\xff\xd8"):
+        return Read(cv2.imencode(".png", cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR))[1].tobytes())
+    return Read(simplejpeg.encode_jpeg(np.ascontiguousarray(pixels), encoding.quality))
 
 
 def _identity(source: ImageSource, attribute: str, settings: PackSettings) -> str:
     """What the packed file depends on, as a hash."""
     digest = hashlib.sha256(names_sha256(source).encode())
-    digest.update(repr((attribute, _described(settings.encoding))).encode())
+    masks = settings.masks and (str(settings.masks), settings.keep_masks)
+    digest.update(repr((attribute, _described(settings.encoding), masks)).encode())
     for column, values in source.labels.items():
         digest.update(column.encode() + values.tobytes())
     return digest.hexdigest()
@@ -152,6 +179,8 @@ def _described(encoding: Encoding | None) -> tuple[object, ...]:
     if encoding is None:
         return ()
     cutter = encoding.cutter
+    if cutter is None:
+        return (encoding.quality,)
     return (cutter.detector is not None, cutter.which, cutter.whole, cutter.size, encoding.quality)
 
 

@@ -216,6 +216,12 @@ def _unfit(path: Path, wanted: str) -> UsageError:
     return UsageError(f"{path} is {kind}, not {wanted}{hint if kind == 'a text file' else ''}")
 
 
+def path_of(source: ImageSource, index: int) -> str:
+    """The image's path as the original system gives it: joined with the folder; its name in a packed file."""
+    root = source.root if isinstance(source, FolderSource) else None
+    return os.path.join(root or "", source.name(index))  # noqa: PTH118  # keeps `./`
+
+
 def names_sha256(source: ImageSource) -> str:
     """SHA-256 (hexadecimal) over the names of a source's images, in order: which images these are."""
     digest = hashlib.sha256()

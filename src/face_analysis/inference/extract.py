@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PurePath
 from typing import Any, Literal
 
 import numpy as np
 
 from face_analysis.datasets.attributes import ATTRIBUTES
-from face_analysis.datasets.sources import FolderSource, ImageSource, names_sha256
+from face_analysis.datasets.sources import FolderSource, ImageSource, names_sha256, path_of
 from face_analysis.files import FailureLog, whole_file
 from face_analysis.images.chips import Chip, FaceCutter
 from face_analysis.inference.embedder import Embedder, Embeddings
@@ -88,7 +89,7 @@ class _Sink:
         if run.layout == "set":
             self.file = EmbeddingFile(run.dest, rows, size)
         else:
-            names = (original_name(source.name(row)) for row in range(len(source)))
+            names = (original_name(path_of(source, row)) for row in range(len(source)))
             self.names = own_names(names, (".npy",), ".npy")
 
     def add(self, rows: list[int], embeddings: Embeddings) -> None:
@@ -106,10 +107,13 @@ class _Sink:
 
 
 def original_name(path: str) -> str:
-    """Where the original system keeps the feature of an image: `<parent folder>/<stem>.npy`."""
-    image = PurePosixPath(path)
-    parent = image.parent.name if image.parent.name != ".." else ""
-    return str(PurePosixPath(parent) / f"{image.stem}.npy")
+    """Where the original system keeps the feature of an image: `<parent folder>/<stem>.npy`.
+
+    `path` is joined with the source's folder, so `x.jpg` of `faces` gives `faces/x.npy`.
+    """
+    image = PurePath(os.path.normpath(path))
+    parent = "" if image.parent.name == ".." else image.parent.name
+    return str(Path(parent) / f"{image.stem}.npy")
 
 
 def _place(source: ImageSource) -> Path:

@@ -6,8 +6,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from face_analysis.datasets.predictions.files import Layout, PredictionColumns, write_predictions
-from face_analysis.datasets.sources import ImageSource, names_sha256
+from face_analysis.datasets.predictions.files import (
+    PATH_COLUMN,
+    Layout,
+    PredictionColumns,
+    write_predictions,
+)
+from face_analysis.datasets.sources import ImageSource, names_sha256, path_of
 from face_analysis.files import FailureLog
 from face_analysis.images.chips import NO_FACE, FaceCutter
 from face_analysis.inference.attributes import AttributePredictor
@@ -18,7 +23,7 @@ from face_analysis.types import ImageFailure, Photo
 
 @dataclass(frozen=True)
 class PredictionRun:
-    """Where predictions go and how they are made."""
+    """Where predictions go and how they are made; the original's layout joins paths with their folder."""
 
     path: Path
     layout: Layout
@@ -49,7 +54,10 @@ def predict_source(
         photos = analyse(inputs(source, journal.done), cutter, predictor, run.batch_size, run.workers)
         for position, photo in enumerate(photos, journal.done + 1):
             for number, face in enumerate(photo.faces):
-                journal.add(columns.record(face, number))
+                record = columns.record(face, number)
+                if run.layout == "original":
+                    record[PATH_COLUMN] = path_of(source, position - 1)
+                journal.add(record)
             if photo.failure is not None:
                 failures.add([photo.failure])
             elif not photo.faces:

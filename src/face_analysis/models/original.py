@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from face_analysis.datasets.attributes import CLASS_NAMES, OUTPUTS, Attribute
 from face_analysis.errors import MissingFileError, ModelMismatchError, UsageError
@@ -16,6 +16,7 @@ from face_analysis.models.original_backbone import read_original_backbone, read_
 from face_analysis.models.state import mismatch
 from face_analysis.zoo.card import RECOGNITION, BackboneConfig, ModelCard, recognition_card
 
+HEAD = {"fc1.weight", "fc1.bias"}
 MARGIN_HEAD = {"W"}
 
 
@@ -73,6 +74,24 @@ def read_original(
     return network.eval(), _card(model_path, attribute, config)
 
 
+def head_beside(model_path: Path) -> dict[str, nn.Module]:
+    """The head of race, gender or age beside an original backbone, by attribute; {} where none lies there.
+
+    Raises ModelMismatchError for a damaged file.
+    """
+    path = _head_beside(model_path) if model_path.name.startswith("model_") else None
+    if path is None or not path.is_file():
+        return {}
+    tensors = read_tensors(path, "head")
+    if set(tensors) != HEAD:
+        return {}
+    weight, bias = tensors["fc1.weight"], tensors["fc1.bias"]
+    with torch.device("meta"):
+        head = nn.Linear(weight.shape[1], len(bias))
+    head.load_state_dict({"weight": weight, "bias": bias}, assign=True)
+    return {name: head for name, outputs in OUTPUTS.items() if outputs == len(bias)}
+
+
 def _head_beside(model_path: Path) -> Path:
     if not model_path.name.startswith("model_"):
         raise UsageError(f"{model_path}: the name does not start with model_: say which file is its head")
@@ -85,7 +104,7 @@ def _head(path: Path) -> tuple[Tensor, Tensor]:
         raise ModelMismatchError(
             f"{path}: is a head for recognition, not for race, gender or age; its model gives embeddings"
         )
-    if set(tensors) != {"fc1.weight", "fc1.bias"}:
+    if set(tensors) != HEAD:
         raise ModelMismatchError(
             f"{path}: not a head: it holds {sorted(tensors)[:4]}, not fc1.weight, fc1.bias"
         )

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from face_analysis.errors import ModelMismatchError
 from face_analysis.models.attributes import AttributeNetwork
 from face_analysis.models.layers import Backbone
+from face_analysis.models.original import head_beside
 from face_analysis.models.original_backbone import read_tensors
 from face_analysis.models.sface import read_sface
 from face_analysis.models.state import mismatch
@@ -38,15 +39,15 @@ def load_pretrained_backbone(backbone: Backbone, path: Path) -> Mapping[str, nn.
 
     Of SFace's `.onnx` file the layers before its embedding are copied; the embedding stays as it was drawn.
 
-    Returns the heads of the file by attribute. Raises MissingFileError, and ModelMismatchError for a file
-    that is damaged or of another backbone.
+    Returns the heads of the file by attribute; of an original `model_x.pth` that of `head_x.pth`. Raises
+    MissingFileError, and ModelMismatchError for a file that is damaged or of another backbone.
     """
     if path.suffix == ".onnx":
         _fill_from_sface(backbone, path)
         return {}
     if path.suffix == ".pth":
         _fill(backbone, read_tensors(path, "pretrained model"), path)
-        return {}
+        return head_beside(path)
     given = load_model(path).network
     if isinstance(given, AttributeNetwork):
         _fill(backbone, given.backbone.state_dict(), path)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from face_analysis.datasets.attributes import ATTRIBUTES
+from face_analysis.datasets.attributes import ATTRIBUTES, CLASS_NAMES, Attribute, known
 from face_analysis.datasets.lists.label_groups import GROUP_NAMES, UNKNOWN_GROUP
 from face_analysis.reports.markdown import section
 
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 Counts = Mapping[str, NDArray[np.int64]]
+Labels = Mapping[str, NDArray[np.int64]]
+"""The labels (N,) of one attribute, by the name of their list."""
 RACES, GENDERS, BANDS = ((*GROUP_NAMES[name], UNKNOWN_GROUP) for name in ATTRIBUTES)
 
 
@@ -47,6 +49,35 @@ def counts_markdown(counts: Counts) -> str:
         heads = ["race", "gender", *(BANDS[band] for band in bands), "all"]
         lines += section(f"{name}: {table.sum()} images", heads, body)
     return "\n".join(lines).strip("\n")
+
+
+def labels_csv(attribute: Attribute, labels: Labels) -> str:
+    """A row `list,<attribute>,images` for each label that is there, in the order of the codes."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["list", attribute, "images"])
+    for name, values in labels.items():
+        writer.writerows([name, code, images] for code, images in _tallied(values))
+    return text.getvalue()
+
+
+def labels_markdown(attribute: Attribute, labels: Labels) -> str:
+    """A section a list: each label that is there, its name where it has one, and how many images have it."""
+    names = CLASS_NAMES.get(attribute)
+    lines: list[str] = []
+    for name, values in labels.items():
+        body = []
+        for code, images in _tallied(values):
+            inside = bool(known(attribute, np.array([code]))[0])
+            meaning = UNKNOWN_GROUP if not inside else names[code] if names else "years"
+            body.append([str(code), meaning, str(images)])
+        lines += section(f"{name}: {len(values)} images", [attribute, "", "images"], body)
+    return "\n".join(lines).strip("\n")
+
+
+def _tallied(values: NDArray[np.int64]) -> list[tuple[int, int]]:
+    codes, images = np.unique(values, return_counts=True)
+    return list(zip(codes.tolist(), images.tolist(), strict=True))
 
 
 def counts_figure(counts: Counts) -> Figure:

@@ -19,7 +19,6 @@ from face_analysis.datasets.samplers import ClassBatches, GlobalBatches, PeopleB
 from face_analysis.datasets.sources import open_people, open_source
 from face_analysis.errors import EmptyDataError, UnreadableImageError, UsageError
 from face_analysis.images.chips import FaceCutter, face_cutter
-from face_analysis.images.decode import decode
 from face_analysis.losses.processes import rank, world
 from face_analysis.training.options import TrainOptions
 
@@ -151,13 +150,14 @@ def open_dataset(
 def require_readable(dataset: FaceDataset) -> FaceDataset:
     """The data set itself. Raises EmptyDataError where none of a few images, spread over it, can be read.
 
-    That is most often a list with another folder than its own, which would else show after the first epoch.
+    That is most often a list with another folder than its own, or masks that are not there, which would else
+    show after the first epoch.
     """
     tried = {int(row) for row in np.linspace(0, len(dataset) - 1, TRIED).round()}
     reasons = []
     for row in dataset.rows[sorted(tried)].tolist():
         try:
-            decode(dataset.source.read(row), dataset.source.name(row))
+            dataset.read(row)
             return dataset
         except UnreadableImageError as error:
             reasons.append(str(error))

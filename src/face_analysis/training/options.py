@@ -144,7 +144,7 @@ class TrainOptions:
     resume: Annotated[Path | None, Opt("run folder, or checkpoint, to take up again", "-r")] = None
     overwrite: Overwrite = False
     num_classes: Annotated[int | None, Opt("number of classes; checked against the attribute", "-nc")] = None
-    use_mask: Annotated[bool, Opt("black out what the masks in the LMDB exclude", "-us")] = False
+    use_mask: Annotated[bool, Opt("blur images outside the face, by the masks in the LMDB", "-us")] = False
 
     head: Annotated[HeadName, Opt("recognition: margin head", "-hd")] = "arcface"
     margin: Annotated[

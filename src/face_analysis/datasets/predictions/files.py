@@ -95,9 +95,10 @@ def write_predictions(
 ) -> int:
     """Write records as one whole file; returns how many there were.
 
-    "original" is the old `path [race] [gender] [age]`, its age the count decoding, without a header. What has
-    no value (the box of a photo taken whole) is an empty cell or null. Raises WriteError where the disk
-    refuses, UsageError for a path that no line of text can hold and where Parquet's package is missing.
+    "original" is the old `path [race] [gender] [age]`, without a header; its age is the count decoding, as a
+    float. What has no value (the box of a photo taken whole) is an empty cell or null. Raises WriteError
+    where the disk refuses, UsageError for a path that no line of text can hold and where Parquet's package is
+    missing.
     """
     with whole_file(path) as partial:
         if layout == "parquet":
@@ -151,12 +152,13 @@ def _json_lines(columns: PredictionColumns, records: Iterable[Record]) -> Iterat
 
 
 def _text_lines(columns: PredictionColumns, records: Iterable[Record]) -> Iterator[str]:
-    codes = [AGE_COUNT_COLUMN if name == "age" else name for name in ATTRIBUTES if name in columns.attributes]
+    names = [name for name in ATTRIBUTES if name in columns.attributes]
     for record in records:
         path = record[PATH_COLUMN]
         if "\n" in path or "\r" in path:
             raise UsageError(f"the text format cannot hold the line break in {path!r}; write CSV instead")
-        yield " ".join([path, *(str(record[name]) for name in codes)]) + "\n"
+        codes = (float(record[AGE_COUNT_COLUMN]) if name == "age" else record[name] for name in names)
+        yield " ".join([path, *map(str, codes)]) + "\n"
 
 
 def _write_parquet(path: Path, columns: PredictionColumns, records: Iterable[Record]) -> int:
