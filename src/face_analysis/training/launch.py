@@ -48,7 +48,7 @@ def processes() -> Iterator[None]:
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
     dist.init_process_group()
     if dist.get_rank() > 0:
-        logging.getLogger("face_analysis").setLevel(logging.WARNING)  # the first process speaks for all
+        logging.getLogger("face_analysis").setLevel(logging.ERROR)  # the first process speaks for all
     try:
         yield
     finally:

@@ -28,6 +28,7 @@ from face_analysis.training.data import (
     val_dataset,
     val_sets,
 )
+from face_analysis.training.labels import judge_labels
 from face_analysis.training.options import TrainOptions
 from face_analysis.training.tasks.attributes import AttributeTask
 from face_analysis.training.tasks.partial_fc import memory_text
@@ -75,6 +76,7 @@ def new_network(options: TrainOptions) -> AttributeNetwork | Backbone:
 def _attributes(options: TrainOptions) -> Plan:
     attributes = attributes_of(options)
     training, validation = train_dataset(options, attributes), val_dataset(options, attributes)
+    judge_labels(training, validation, attributes)
     L.seed_everything(options.seed, verbose=False)
     network = new_network(options)
     assert isinstance(network, AttributeNetwork)

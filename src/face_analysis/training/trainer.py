@@ -6,21 +6,20 @@ import logging
 import warnings
 
 import lightning as L
-from lightning.pytorch.callbacks import EarlyStopping
 from lightning.pytorch.loggers import Logger, TensorBoardLogger
 from lightning.pytorch.strategies import DDPStrategy
 
 from face_analysis.files import FailureLog
 from face_analysis.losses.processes import rank, world
 from face_analysis.training.averaging import AverageWeights
-from face_analysis.training.callbacks import PlateauSchedule, Progress, RecordFailures
+from face_analysis.training.callbacks import PlateauSchedule, Progress, RecordFailures, StopEarly
 from face_analysis.training.hardware import Hardware
 from face_analysis.training.options import TrainOptions
 from face_analysis.training.plan import Plan
 from face_analysis.training.saving.background import BackgroundIO
 from face_analysis.training.saving.checkpoints import PRECISION, Identity
 from face_analysis.training.saving.metrics_log import LogSteps, MetricsLog
-from face_analysis.training.saving.run_folder import SCORE, RunFolder
+from face_analysis.training.saving.run_folder import RunFolder
 from face_analysis.training.saving.saver import Saver, StopOnSignal
 
 
@@ -79,7 +78,7 @@ def _callbacks(
     if options.lr_plateau:
         callbacks.append(PlateauSchedule())
     if options.early_stop:
-        callbacks.append(EarlyStopping(SCORE, patience=5, mode="max", check_on_train_epoch_end=False))
+        callbacks.append(StopEarly())
     return [*callbacks, Saver(folder, options.save_every, files), StopOnSignal(folder.last, files)]
 
 

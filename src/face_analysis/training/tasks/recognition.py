@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -127,13 +128,14 @@ class RecognitionTask(Task):
 
     def on_validation_epoch_end(self) -> None:
         """Log the accuracy of each set, over the embeddings of all processes, and their mean."""
-        accuracies = []
+        measures = {}
         for pair_set, embedded in zip(self.pair_sets, self.embedded, strict=True):
             rows, pairs = reduced(embedded).cpu().numpy(), pair_set.pairs
             scores = np.einsum("pd,pd->p", rows[pairs.first], rows[pairs.second])
-            accuracies.append(fold_accuracy(scores, pairs.same, pairs.fold).mean)
-            self.log(measure_name(pair_set), accuracies[-1])
-        self.log(SCORE, sum(accuracies) / len(accuracies))
+            finite = bool(np.isfinite(scores).all())
+            accuracy = fold_accuracy(scores, pairs.same, pairs.fold).mean if finite else math.nan
+            measures[measure_name(pair_set)] = accuracy, accuracy
+        self.log_validation(measures)
         self.embedded = []
 
 
