@@ -15,7 +15,7 @@ from face_analysis.datasets.attributes import Attribute
 from face_analysis.datasets.faces import FaceBatch, FaceDataset, collate
 from face_analysis.datasets.lists.label_groups import group_index
 from face_analysis.datasets.pack import folder_of_classes
-from face_analysis.datasets.pairs.sets import PairSet, open_pairs
+from face_analysis.datasets.pairs.sets import PairSet
 from face_analysis.datasets.samplers import ClassBatches, GlobalBatches, PeopleBatches
 from face_analysis.datasets.sources import ImageSource, open_source
 from face_analysis.errors import EmptyDataError, UnreadableImageError, UsageError
@@ -130,18 +130,6 @@ def val_dataset(options: TrainOptions, attributes: tuple[Attribute, ...]) -> Fac
         raise UsageError(f"--val_list takes one list for attributes, not {len(options.val_list)}")
     image_list = Path(options.val_list[0]) if options.val_list else None
     return open_dataset(options.val_source, image_list, attributes, options, chip_cutter(options))
-
-
-def val_sets(options: TrainOptions) -> list[PairSet]:
-    """The verification sets that --val_list names in --val_source, written as a Python list too."""
-    names = [name for word in options.val_list for name in word.replace(",", " ").split()]
-    names = [name.strip("[]()'\"") for name in names]
-    names = [name for name in names if name]
-    if not names:
-        raise UsageError(
-            "nothing to validate on: give --val_source (a folder of verification sets) and --val_list (names)"
-        )
-    return [open_pairs(Path(options.val_source or "", name)) for name in names]
 
 
 def open_dataset(

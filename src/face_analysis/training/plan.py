@@ -26,10 +26,10 @@ from face_analysis.training.data import (
     train_dataset,
     train_loader,
     val_dataset,
-    val_sets,
 )
 from face_analysis.training.labels import judge_labels
 from face_analysis.training.options import TrainOptions
+from face_analysis.training.sets import val_sets
 from face_analysis.training.tasks.attributes import AttributeTask
 from face_analysis.training.tasks.partial_fc import memory_text
 from face_analysis.training.tasks.recognition import RecognitionTask
@@ -113,8 +113,6 @@ def _recognition(options: TrainOptions) -> Plan:
         load_pretrained_backbone(network, options.pretrained)
         log.info("started from %s: backbone", options.pretrained)
     log.info("training: %s, %d people", _described(training), len(set(training.labels[:, 0].tolist())))
-    for pair_set in sets:
-        log.info("validation: %d pairs of %s", len(pair_set.pairs), pair_set.path)
     size, batch = options.embedding_size, options.batch_size // options.accumulate
     log.info("head: %s", memory_text(classes, size, batch, options.sample_rate, options.subcentres))
     batches = train_loader(training, options)
