@@ -19,6 +19,7 @@ from face_analysis.training.plan import Plan
 from face_analysis.training.saving.background import BackgroundIO
 from face_analysis.training.saving.checkpoints import PRECISION, Identity
 from face_analysis.training.saving.metrics_log import LogSteps, MetricsLog
+from face_analysis.training.saving.position import GoOn
 from face_analysis.training.saving.run_folder import RunFolder
 from face_analysis.training.saving.saver import Saver, StopOnSignal
 
@@ -70,6 +71,7 @@ def _callbacks(
 ) -> list[L.Callback]:
     callbacks: list[L.Callback] = [
         Identity({**plan.identity, PRECISION: options.precision}),
+        GoOn(plan.batches, options),
         RecordFailures(failures),
         *([AverageWeights(options.ema)] if options.ema else []),
         LogSteps(max(1, min(50, plan.task.epoch_steps // 5))),

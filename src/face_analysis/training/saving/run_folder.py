@@ -52,6 +52,11 @@ class RunFolder:
         return self.path / "model.safetensors"
 
     @property
+    def people(self) -> Path:
+        """Which person each class of a recognition run is."""
+        return self.path / "people.csv"
+
+    @property
     def errors(self) -> Path:
         """Images that could not be read."""
         return self.path / "errors.csv"

@@ -111,6 +111,12 @@ class Task(L.LightningModule):
         return 0 * torch.stack([parameter.sum() for parameter in self.network.parameters()]).sum()
 
     @property
+    def steps_of_epochs(self) -> int:
+        """How many steps of this size come before the next one in the run; `global_step` are those made."""
+        batch: int = self.trainer.fit_loop.epoch_loop.batch_idx
+        return self.current_epoch * self.epoch_steps + batch // self.options.accumulate
+
+    @property
     def learning_rate(self) -> float:
         """That of the next step, without the factor on heads."""
         return float(self.trainer.optimizers[0].param_groups[0]["lr"])
@@ -152,7 +158,10 @@ class Task(L.LightningModule):
         """Parameters beside the backbone's, with their settings."""
         return []
 
+    def groups(self) -> list[dict[str, Any]]:
+        """All parameters, with their settings at the start; the backbone's batch norms are not decayed."""
+        return [*backbone_groups(self.backbone, self.options), *self.head_groups()]
+
     def configure_optimizers(self) -> Any:
-        """The optimiser; the batch-norm parameters of the backbone are not decayed."""
-        groups = [*backbone_groups(self.backbone, self.options), *self.head_groups()]
-        return optimiser_and_schedule(groups, self.options, self.epoch_steps)
+        """The optimiser and its schedule."""
+        return optimiser_and_schedule(self.groups(), self.options, self.epoch_steps)
