@@ -29,8 +29,9 @@ from face_analysis.zoo.card import RECOGNITION
 IMAGES, TOTAL, ORDER = "images", "total", "order"
 """The entries of a loader's state in a checkpoint."""
 TRAINING_IMAGES = "training images"
-TRIED = 8
-"""Images that are read before a run begins, to see that they are where they are said to be."""
+TRIED, SHOWN = 8, 3
+"""Images that are read before a run begins, to see that they are where they are said to be, and reasons told
+where none is."""
 
 
 class PairImages(Dataset[FaceBatch]):
@@ -177,7 +178,8 @@ def require_readable(dataset: FaceDataset) -> FaceDataset:
         except UnreadableImageError as error:
             reasons.append(str(error))
     raise EmptyDataError(
-        f"{dataset.source.origin}: none of {len(reasons)} images tried can be read; the first: {reasons[0]}"
+        f"{dataset.source.origin}: none of {len(reasons)} images tried can be read; "
+        f"the first: {'; '.join(reasons[:SHOWN])}"
     )
 
 

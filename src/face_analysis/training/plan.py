@@ -140,8 +140,22 @@ def _class_weights(training: FaceDataset, options: TrainOptions) -> dict[Attribu
     return weights
 
 
+def steps_per_validation(epoch_steps: int, options: TrainOptions) -> int:
+    """After how many steps the next validation comes."""
+    return max(1, epoch_steps // options.validations)
+
+
 def _steps(batches: BatchLoader, options: TrainOptions) -> int:
-    return -(-len(batches) // options.accumulate)
+    """How many steps an epoch has; told with what a small set changes."""
+    steps, images = -(-len(batches) // options.accumulate), batches.batches.total
+    if images < options.batch_size:
+        log.warning(
+            "--batch_size %d: there are only %d images, so an epoch is one step", options.batch_size, images
+        )
+    log.info(
+        "an epoch has %d steps, with a validation after every %d", steps, steps_per_validation(steps, options)
+    )
+    return steps
 
 
 def _identity(options: TrainOptions, **of_the_task: Any) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from face_analysis.training.averaging import AverageWeights
 from face_analysis.training.callbacks import PlateauSchedule, Progress, RecordFailures, StopEarly
 from face_analysis.training.hardware import Hardware
 from face_analysis.training.options import TrainOptions
-from face_analysis.training.plan import Plan
+from face_analysis.training.plan import Plan, steps_per_validation
 from face_analysis.training.saving.background import BackgroundIO
 from face_analysis.training.saving.checkpoints import PRECISION, Identity
 from face_analysis.training.saving.metrics_log import LogSteps, MetricsLog
@@ -46,7 +46,7 @@ def make_trainer(
         max_epochs=options.epochs,
         accumulate_grad_batches=options.accumulate,
         gradient_clip_val=options.clip or None,
-        val_check_interval=min(len(plan.batches), max(1, steps // options.validations) * options.accumulate),
+        val_check_interval=min(len(plan.batches), steps_per_validation(steps, options) * options.accumulate),
         num_sanity_val_steps=0,
         log_every_n_steps=0,
         logger=_loggers(folder, plan, done),
