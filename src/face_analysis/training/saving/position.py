@@ -71,6 +71,10 @@ class GoOn(L.Callback):
             if schedule is not None:
                 group["initial_lr"] = first
 
+    def on_train_batch_start(self, trainer: L.Trainer, pl_module: Any, batch: Any, i: int) -> None:
+        """Let validations be logged at their step: the count of Lightning misses one in other batches."""
+        trainer.fit_loop.epoch_loop._batches_that_stepped = trainer.global_step
+
     def _rates(self, steps: int, schedule: Any, now: list[float], rates: list[float]) -> list[float]:
         """The rate after `steps` steps for each group, which begins at `rates` and was saved with `now`."""
         if isinstance(schedule, LambdaLR):
