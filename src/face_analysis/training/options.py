@@ -178,8 +178,11 @@ class TrainOptions:
         )
 
 
-def with_whole_paths(options: TrainOptions) -> TrainOptions:
-    """The options with absolute paths, so that they mean the same in whatever folder they are read."""
+def to_keep(options: TrainOptions) -> TrainOptions:
+    """The options as a run keeps them: with absolute paths, so that it can go on from any working folder.
+
+    A run that goes on by them overwrites nothing.
+    """
     paths: dict[str, Any] = {
         item.name: value.absolute()
         for item in fields(options)
@@ -187,4 +190,4 @@ def with_whole_paths(options: TrainOptions) -> TrainOptions:
     }
     if not options.recognition:
         paths["val_list"] = tuple(str(Path(name).absolute()) for name in options.val_list)
-    return replace(options, **paths)
+    return replace(options, **paths, overwrite=False)

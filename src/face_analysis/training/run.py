@@ -20,7 +20,7 @@ from face_analysis.training.checked import check
 from face_analysis.training.data import val_loader
 from face_analysis.training.hardware import Hardware, choose
 from face_analysis.training.launch import watched_processes
-from face_analysis.training.options import TrainOptions, with_whole_paths
+from face_analysis.training.options import TrainOptions, to_keep
 from face_analysis.training.people import write_people
 from face_analysis.training.plan import Plan, new_network, plan_of
 from face_analysis.training.resume import epochs_left
@@ -84,7 +84,7 @@ def _train(
         return TrainedRun(folder, _best_network(folder, options), plan, failures, options)
     log.info("training on %s; run folder %s", hardware.description, folder.path)
     if rank() == 0:
-        write_text(folder.config, to_yaml(with_whole_paths(options)))
+        write_text(folder.config, to_yaml(to_keep(options)))
         failures.add(plan.failures)
         if plan.people:
             write_people(folder.people, plan.people)
