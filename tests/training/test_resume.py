@@ -16,7 +16,7 @@ from face_analysis.training.options import TrainOptions
 from face_analysis.training.run import train
 from face_analysis.training.tasks.attributes import AttributeTask
 from face_analysis.training.tasks.recognition import RecognitionTask
-from tests.training.runs import column, rows, same, saved, saved_weights, signals
+from tests.training.runs import column, content, rows, same, saved, saved_weights, signals
 
 MakeOptions = Callable[..., TrainOptions]
 AtStep = Callable[[int, Callable[[], None]], None]
@@ -283,3 +283,23 @@ def test_a_run_that_stopped_early_is_finished(options: MakeOptions, tmp_path: Pa
     made = len(column(tmp_path / "run", "train_loss"))
     train(options(resume=run.folder.path, **{**given, "early_stop": False, "epochs": made + 2}))
     assert len(column(tmp_path / "run", "train_loss")) == made + 2
+
+
+def test_scores_on_other_validation_images_are_not_compared(
+    options: MakeOptions, few: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Training on half of the images: the rest is judged worse, by a score that no validation reaches."""
+    given = {"attribute": ("gender",), "lr": 1e-9, "early_stop": True, "batch_size": 24}
+    train(options(epochs=4, **given))
+    lines = few.read_text().splitlines(keepends=True)
+    run = train(options(epochs=9, resume=tmp_path / "run", **given))
+    assert len(column(run.folder.path, "val_score")) == 6  # stopped early, five validations after the first
+    wrong = tmp_path / "wrong.txt"  # genders the other way round, so that the score is lower
+    rows_of = [line.split(" ") for line in lines]
+    wrong.write_text("".join(" ".join([p, race, str(1 - int(sex)), age]) for p, race, sex, age in rows_of))
+    before = column(run.folder.path, "val_score")
+    train(options(epochs=9, resume=run.folder.path, val_list=(str(wrong),), **{**given, "early_stop": False}))
+    after = column(run.folder.path, "val_score")[len(before) :]
+    best = content(run.folder.best)
+    assert "validated on other images than before" in caplog.text
+    assert best["global_step"] == len(before) + 1 + after.index(max(after))

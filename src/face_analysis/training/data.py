@@ -94,9 +94,16 @@ class BatchLoader(DataLoader[FaceBatch]):
 def train_loader(dataset: FaceDataset, options: TrainOptions) -> BatchLoader:
     """Shuffled batches of the training images, each a part of `batch_size`, as the options draw them."""
     drawn = {"seed": options.seed, "balance": options.balance, "images_per_person": options.images_per_person}
-    content = hashlib.sha256(dataset.labels.tobytes()).hexdigest()
-    order = {TRAINING_IMAGES: f"{len(dataset)} with labels of SHA-256 {content[:16]}", **drawn}
+    order = {TRAINING_IMAGES: described(dataset), **drawn}
     return BatchLoader(dataset, _train_batches(dataset, options), options.workers, order)
+
+
+def described(dataset: FaceDataset | PairImages) -> str:
+    """What tells a data set from others, in words."""
+    if isinstance(dataset, PairImages):
+        return f"{dataset.pair_set.path.stem} of {len(dataset.pair_set.pairs)} pairs"
+    content = hashlib.sha256(dataset.labels.tobytes()).hexdigest()
+    return f"{len(dataset)} with labels of SHA-256 {content[:16]}"
 
 
 def _train_batches(dataset: FaceDataset, options: TrainOptions) -> GlobalBatches:

@@ -13,6 +13,7 @@ from face_analysis.files import FailureLog
 from face_analysis.losses.processes import rank, world
 from face_analysis.training.averaging import AverageWeights
 from face_analysis.training.callbacks import PlateauSchedule, Progress, RecordFailures, StopEarly
+from face_analysis.training.data import described
 from face_analysis.training.hardware import Hardware
 from face_analysis.training.options import TrainOptions
 from face_analysis.training.plan import Plan, steps_per_validation
@@ -71,7 +72,7 @@ def _callbacks(
 ) -> list[L.Callback]:
     callbacks: list[L.Callback] = [
         Identity({**plan.identity, PRECISION: options.precision}),
-        GoOn(plan.batches, options),
+        GoOn(plan.batches, [described(data) for data in plan.validation], options),
         RecordFailures(failures),
         *([AverageWeights(options.ema)] if options.ema else []),
         LogSteps(max(1, min(50, plan.task.epoch_steps // 5))),

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from typing import Any
 
 import lightning as L
 from torch.optim.lr_scheduler import LambdaLR, MultiStepLR
 
+from face_analysis.training.callbacks import PlateauSchedule, StopEarly
 from face_analysis.training.data import IMAGES, BatchLoader
 from face_analysis.training.options import TrainOptions
+from face_analysis.training.saving.saver import Saver
 
 RATES = "first_learning_rates"
 """The entry of a checkpoint with the first learning rate of each group of parameters."""
+VALIDATED = "validated"
+"""The entry that says on what it was validated."""
+log = logging.getLogger(__name__)
 
 
 def epochs_begun(checkpoint: dict[str, Any]) -> int:
@@ -30,17 +36,18 @@ class GoOn(L.Callback):
     """Lets a run go on from a checkpoint with the batches and learning rates of its own options.
 
     An epoch that was broken off goes on after the images that were seen, whatever the size of the batches:
-    the first one ends where one of the whole epoch would. With the options of the checkpoint nothing is
-    changed, to the last bit.
+    the first one ends where one of the whole epoch would. Scores on other images than those `validated` are
+    not compared with. With the options of the checkpoint nothing is changed, to the last bit.
     """
 
-    def __init__(self, batches: BatchLoader, options: TrainOptions) -> None:
-        self.batches, self.options = batches.batches, options
+    def __init__(self, batches: BatchLoader, validated: list[str], options: TrainOptions) -> None:
+        self.batches, self.validated, self.options = batches.batches, validated, options
         self.steps: int | None = None
         self.earlier: list[float] = []
 
     def on_save_checkpoint(self, trainer: L.Trainer, pl_module: Any, checkpoint: dict[str, Any]) -> None:
-        """Add the first learning rates: the schedule of a plateau does not keep them."""
+        """Add what is validated, and the first rates, which the schedule of a plateau does not keep."""
+        checkpoint[VALIDATED] = self.validated
         checkpoint[RATES] = [group["lr"] for group in pl_module.groups()]
 
     def on_load_checkpoint(self, trainer: L.Trainer, pl_module: Any, checkpoint: dict[str, Any]) -> None:
@@ -53,6 +60,11 @@ class GoOn(L.Callback):
         whole = (epochs_begun(checkpoint) - 1) * pl_module.epoch_steps
         self.steps = whole - (-before // self.options.accumulate)
         self.earlier = checkpoint[RATES]
+        if checkpoint[VALIDATED] != self.validated:
+            log.warning("validated on other images than before: scores are compared anew from here on")
+            for callback in trainer.callbacks:  # type: ignore[attr-defined]
+                if isinstance(callback, Saver | StopEarly | PlateauSchedule):
+                    checkpoint["callbacks"].pop(callback.state_key, None)
 
     def on_train_start(self, trainer: L.Trainer, pl_module: Any) -> None:
         """Put this run's settings in the place of those that came with the state of the optimiser."""
