@@ -215,3 +215,12 @@ def test_more_classes_than_people_leave_the_last_ones_without_images(
     ]
     with pytest.raises(ModelMismatchError, match="a run of classes 14, not of 10"):
         train(recognition(epochs=2, resume=tmp_path / "run"))
+
+
+def test_a_run_of_attributes_in_the_place_of_one_of_recognition_leaves_no_people(
+    recognition: MakeOptions, options: MakeOptions, tmp_path: Path, one_layer: None
+) -> None:
+    train(recognition(epochs=1))
+    assert (tmp_path / "run" / "people.csv").is_file()
+    train(options(epochs=1, overwrite=True))
+    assert not (tmp_path / "run" / "people.csv").exists()

@@ -18,7 +18,16 @@ class RunFolder:
     def clear(self) -> None:
         """Remove what an earlier run left, but for reports. Raises OSError."""
         curves = self.path.glob("tensorboard/events.out.tfevents.*")
-        for path in (self.config, self.log, self.last, self.best, self.weights, self.errors, *curves):
+        for path in (
+            self.config,
+            self.log,
+            self.last,
+            self.best,
+            self.weights,
+            self.people,
+            self.errors,
+            *curves,
+        ):
             path.unlink(missing_ok=True)
 
     @property
