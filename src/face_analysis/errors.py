@@ -112,6 +112,12 @@ class DeadProcessError(FaceAnalysisError):
     exit_code = 1
 
 
+class FinishedRunError(FaceAnalysisError):
+    """A run to go on with has nothing left to do; a command that is told so has not failed."""
+
+    exit_code = 0
+
+
 class InterruptedRunError(FaceAnalysisError):
     """A run stopped on SIGINT or SIGTERM; says which checkpoint there is to go on from."""
 

@@ -36,12 +36,50 @@ def test_several_processes_together_see_the_batches_of_one(world: int, count: in
         assert sorted(batch) == sorted(chain(*(share[step] for share in shares)))
 
 
-def test_a_start_skips_batches_once() -> None:
+def test_a_start_skips_rows_once() -> None:
     batches = GlobalBatches(40, 8, shuffle=True)
     whole = list(batches)
-    batches.start = 3
+    batches.start = 24
     assert list(batches) == whole[3:]
     assert list(batches) == whole
+
+
+def rest(batches: GlobalBatches, seen: int, number: int = 0) -> list[list[int]]:
+    batches.start = seen
+    return epoch(batches, number)
+
+
+@pytest.mark.parametrize("count", [30, 31])
+@pytest.mark.parametrize("first", [4, 5, 7])
+def test_an_epoch_broken_off_ends_in_batches_of_another_size_with_every_row_seen_once(
+    count: int, first: int
+) -> None:
+    for second in range(2, count + 3):
+        for done in range(1, -(-count // first)):
+            before = epoch(GlobalBatches(count, first, shuffle=True, seed=2), 3)[:done]
+            batches = GlobalBatches(count, second, shuffle=True, seed=2)
+            after = rest(batches, done * first, 3)
+            whole = epoch(batches, 3)
+            seen = list(chain(*before, *after))
+            assert sorted(seen[:count]) == list(range(count))
+            assert seen[count:] in ([], whole[0][:1])  # what fills up a last batch of one
+            assert len(seen) == count or 1 in (count - done * first, count % second)
+            assert len(after) == len(whole) - batches.batches_before(done * first)
+            assert after[1:] == whole[len(whole) - len(after) + 1 :]
+            assert all(len(batch) > 1 for batch in after)
+
+
+def test_an_epoch_of_people_broken_off_ends_with_the_people_not_yet_seen() -> None:
+    labels, batches = people_of()
+    for people in (2, 3, 5, 7):
+        other = PeopleBatches(labels, people, 3)
+        after = rest(other, 2 * 12, 4)
+        before = set(labels[list(chain(*epoch(batches, 4)[:2]))])
+        drawn = [labels[row] for row in chain(*after)]
+        order = list(dict.fromkeys(drawn))
+        assert set(order[: 22 - 8]) == set(range(0, 220, 10)) - before
+        assert all(set(Counter(labels[batch].tolist()).values()) == {3} for batch in after)
+        assert after[1:] == epoch(other, 4)[len(other) - len(after) + 1 :]
 
 
 def test_a_last_batch_of_one_is_filled_up_when_training_and_kept_when_validating() -> None:
@@ -132,7 +170,7 @@ def test_balanced_orders_keep_what_global_batches_promise(make: type[GlobalBatch
         assert sorted(batch) == sorted(chain(*(share[step] for share in shares)))
     resumed = batches(seed=1)
     resumed.set_epoch(5)
-    resumed.start = 1
+    resumed.start = 12
     assert list(resumed) == alone[1:]
     assert list(resumed) == alone
 

@@ -2,16 +2,67 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from torch import Tensor, nn
 
 from face_analysis.datasets.pairs.pairs import Pairs
 from face_analysis.datasets.pairs.writer import write_pair_set
 from face_analysis.images.decode import decode
+from face_analysis.models.layers import Backbone
+from face_analysis.training import callbacks
 from face_analysis.training.options import TrainOptions
+from face_analysis.zoo.card import BackboneConfig
 
 MakeOptions = Callable[..., TrainOptions]
+
+
+class AtStep(callbacks.Progress):
+    """Does something to the run while a given step is under way."""
+
+    step = 3
+    action: Callable[[], None]
+
+    def on_train_batch_start(self, trainer: Any, pl_module: Any, *rest: Any) -> None:
+        super().on_train_batch_start(trainer, pl_module, *rest)
+        if pl_module.global_step == self.step:
+            type(self).action()
+
+
+@pytest.fixture
+def at_step(monkeypatch: pytest.MonkeyPatch) -> Callable[[int, Callable[[], None]], None]:
+    """Lets the runs of a test do something at a step; `monkeypatch.undo` ends it."""
+
+    def arrange(step: int, action: Callable[[], None]) -> None:
+        monkeypatch.setattr(AtStep, "step", step)
+        monkeypatch.setattr(AtStep, "action", staticmethod(action), raising=False)
+        monkeypatch.setattr("face_analysis.training.trainer.Progress", AtStep)
+
+    return arrange
+
+
+class OneLayer(Backbone):
+    """A backbone of one layer: quick on any CPU, in float32 and in bfloat16."""
+
+    def __init__(self, config: BackboneConfig) -> None:
+        super().__init__()
+        size = config.embedding_size
+        self.layers = nn.Sequential(
+            nn.AvgPool2d(8), nn.Flatten(), nn.Linear(3 * 14 * 14, size), nn.BatchNorm1d(size)
+        )
+
+    def raw(self, images: Tensor) -> Tensor:
+        """(N, 3, 112, 112) -> (N, D)."""
+        return self.layers(images)  # type: ignore[no-any-return]
+
+
+@pytest.fixture
+def one_layer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lets the runs of a test train a network of one layer."""
+    for user in ("training.plan", "models.attributes"):
+        monkeypatch.setattr(f"face_analysis.{user}.build_backbone", OneLayer)
 
 
 @pytest.fixture(scope="session")

@@ -16,7 +16,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -30,10 +29,9 @@ from face_analysis.errors import (
     WriteError,
 )
 from face_analysis.losses.age import AGE_LOSSES
-from face_analysis.training import callbacks
 from face_analysis.training.options import TrainOptions
 from face_analysis.training.run import train
-from tests.training.runs import rows, same, saved
+from tests.training.runs import rows, same, saved, signals
 
 MakeOptions = Callable[..., TrainOptions]
 
@@ -42,38 +40,6 @@ def require_equal(run: Path, whole: Path) -> None:
     """The same rows in the log and the same weights."""
     assert (run / "metrics.csv").read_bytes() == (whole / "metrics.csv").read_bytes()
     assert same(saved(run)["state_dict"], saved(whole)["state_dict"])
-
-
-class AtStep(callbacks.Progress):
-    """Does something to the run while a given step is under way."""
-
-    step = 3
-    action: Callable[[], None]
-
-    def on_train_batch_start(self, trainer: Any, pl_module: Any, *rest: Any) -> None:
-        super().on_train_batch_start(trainer, pl_module, *rest)
-        if pl_module.global_step == self.step:
-            type(self).action()
-
-
-@pytest.fixture
-def at_step(monkeypatch: pytest.MonkeyPatch) -> Callable[[int, Callable[[], None]], None]:
-    """Lets the runs of a test do something at a step; `monkeypatch.undo` ends it."""
-
-    def arrange(step: int, action: Callable[[], None]) -> None:
-        monkeypatch.setattr(AtStep, "step", step)
-        monkeypatch.setattr(AtStep, "action", staticmethod(action), raising=False)
-        monkeypatch.setattr("face_analysis.training.trainer.Progress", AtStep)
-
-    return arrange
-
-
-def signals(*numbers: signal.Signals) -> Callable[[], None]:
-    def send() -> None:
-        for number in numbers:
-            os.kill(os.getpid(), number)
-
-    return send
 
 
 @pytest.mark.parametrize(

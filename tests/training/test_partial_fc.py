@@ -9,7 +9,7 @@ from torch import Tensor
 from face_analysis.losses.cosines import cosines
 from face_analysis.losses.margin import best_subcentres
 from face_analysis.losses.processes import rank
-from face_analysis.training.tasks.partial_fc import ClassCentres, memory_text, share_of
+from face_analysis.training.tasks.partial_fc import ClassCentres, head_memory, share_of
 from tests.training.processes import together
 
 CLASSES, SIZE = 23, 8
@@ -130,6 +130,6 @@ def test_shares_cover_all_classes_once() -> None:
 
 
 def test_the_memory_told_is_that_of_the_tensors() -> None:
-    text = memory_text(1_000_000, 512, 128, 0.1, 1)
+    text = head_memory(1_000_000, 512, 128, 0.1, 1).text
     centres = 1_000_000 * 512 * 4 / 2**20
     assert f"centres and momenta {2 * centres:,.0f}" in text

@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from torch import Tensor, nn
 
 from face_analysis.datasets.lists.image_list import read_image_list
 from face_analysis.datasets.pack import pack
@@ -24,7 +23,6 @@ from face_analysis.training.options import TrainOptions
 from face_analysis.training.run import train
 from face_analysis.training.tasks.margin_head import MARGINS
 from face_analysis.training.tasks.recognition import RecognitionTask
-from face_analysis.zoo.card import BackboneConfig
 from tests.datasets.record_files import labelled, write_records
 from tests.training.runs import column, losses, rows, same, saved_weights
 
@@ -226,27 +224,11 @@ def test_another_head_cannot_take_up_a_run(recognition: MakeOptions, tmp_path: P
         train(recognition(head="cosface", resume=tmp_path / "run"))
 
 
-class OneLayer(Backbone):
-    """A backbone that is quick in bfloat16 on any CPU; convolutions take seconds where it is not built in."""
-
-    def __init__(self, config: BackboneConfig) -> None:
-        super().__init__()
-        size = config.embedding_size
-        self.layers = nn.Sequential(
-            nn.AvgPool2d(8), nn.Flatten(), nn.Linear(3 * 14 * 14, size), nn.BatchNorm1d(size)
-        )
-
-    def raw(self, images: Tensor) -> Tensor:
-        """(N, 3, 112, 112) -> (N, D)."""
-        return self.layers(images)  # type: ignore[no-any-return]
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("head", HEADS)
 def test_two_hundred_steps_in_bfloat16_stay_finite(
-    recognition: MakeOptions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, head: str
+    recognition: MakeOptions, tmp_path: Path, one_layer: None, head: str
 ) -> None:
-    monkeypatch.setattr("face_analysis.training.plan.build_backbone", OneLayer)
     run = train(recognition(head=head, epochs=40, lr=0.1, precision="bf16-mixed"))
     assert len(losses(tmp_path / "run")) == 200
     assert np.isfinite(losses(tmp_path / "run")).all()

@@ -13,6 +13,7 @@ from face_analysis.datasets.lists.image_list import read_image_list
 from face_analysis.datasets.pack import pack
 from face_analysis.datasets.sources import FolderSource
 from face_analysis.errors import (
+    EmptyDataError,
     ModelMismatchError,
     OutputError,
     UsageError,
@@ -20,6 +21,7 @@ from face_analysis.errors import (
 from face_analysis.models.weights import load_attributes, load_model
 from face_analysis.training.finish import finish_attributes
 from face_analysis.training.options import TrainOptions
+from face_analysis.training.plan import plan_of
 from face_analysis.training.run import train
 from face_analysis.training.tasks import attributes
 from tests.training.runs import column, content, rows, saved_weights
@@ -169,6 +171,19 @@ def test_pretrained_starts_from_the_backbone_and_the_heads_that_fit(
         ({"loss_weights": (1.0,)}, "--loss_weights"),
         ({"num_classes": 7}, "--num_classes 7"),
         ({"batch_size": 1}, "--batch_size 1"),
+        ({"epochs": 0}, "--epochs 0: must be at least 1"),
+        ({"lr": 0.0}, r"--lr 0\.0: must be over 0 and finite"),
+        ({"lr": -0.1}, r"--lr -0\.1: must be over 0"),
+        ({"lr": math.nan}, "--lr nan"),
+        ({"lr": math.inf}, "--lr inf: must be over 0 and finite"),
+        ({"head_lr": 0.0}, "--head_lr"),
+        ({"momentum": 1.0}, "--momentum"),
+        ({"weight_decay": -1.0}, "--weight_decay"),
+        ({"dropout": 1.0}, r"--dropout 1\.0: must be at least 0 and at most"),
+        ({"seed": -1}, "--seed -1"),
+        ({"validations": 0}, "--validations 0"),
+        ({"loss_weights": (0.0, 0.0, 0.0)}, "--loss_weights"),
+        ({"batch_size": 6, "accumulate": 6}, "--accumulate 6 of --batch_size 6: parts of one image"),
         ({"jitter": 1.5}, "--jitter 1.5"),
         ({"train_source": None, "train_list": None}, "--train_list"),
         ({"val_source": None, "val_list": ()}, "--val_list"),
@@ -200,3 +215,28 @@ def test_early_stop_ends_a_run_that_does_not_gain(options: MakeOptions, tmp_path
 def test_loss_weights_belong_to_the_attributes_in_the_order_given(options: MakeOptions) -> None:
     given = options(attribute=("age", "race"), loss_weights=(0.25, 3.0))
     assert attributes.loss_weights(given, ("race", "age")) == {"race": 3.0, "age": 0.25}
+
+
+def test_a_batch_larger_than_the_set_is_told(
+    options: MakeOptions, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    plan = plan_of(options(batch_size=384, validations=5))
+    assert "--batch_size 384: there are only 24 images, so an epoch is one step" in caplog.text
+    assert "an epoch has 1 steps, with a validation after every 1" in caplog.text
+    assert plan.task.epoch_steps == 1
+
+
+def test_a_list_of_unreadable_images_is_refused_with_the_first_reasons(
+    options: MakeOptions, tmp_path: Path
+) -> None:
+    kinds = {"cut.jpg": b"\xff\xd8\xff", "text.jpg": b"no picture", "empty.png": b""}
+    for name, content_ in kinds.items():
+        (tmp_path / name).write_bytes(content_)
+    listed = tmp_path / "list.txt"
+    listed.write_text("".join(f"{tmp_path}/{name} 0 1 30\n" for name in [*kinds, *["gone.jpg"] * 9]))
+    with pytest.raises(
+        EmptyDataError, match=r"none of 8 images tried can be read; the first: .*cut\.jpg.*; .*gone"
+    ) as told:
+        train(options(train_list=listed))
+    assert str(told.value).count("; ") >= 3

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from argparse import ArgumentParser
 from collections.abc import Sequence
 from contextlib import ExitStack
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from face_analysis.cli.parser import parse
 from face_analysis.training.options import TrainOptions
+from face_analysis.training.saving.run_folder import RunFolder
 
 if TYPE_CHECKING:
     from face_analysis.training.run import TrainedRun
@@ -15,6 +18,7 @@ if TYPE_CHECKING:
 
 def main(arguments: Sequence[str]) -> int:
     """Exit status 0, or 1 when images could not be read."""
+    arguments = [*_words_of_the_folder(arguments), *arguments]
     options = parse("train", TrainOptions, arguments)
     from face_analysis.losses.processes import rank
     from face_analysis.memory import keep_freed_memory
@@ -34,6 +38,23 @@ def main(arguments: Sequence[str]) -> int:
         print(_finish(run))
     print(f"model: {run.folder.weights}")
     return run.failures.report()
+
+
+def _words_of_the_folder(arguments: Sequence[str]) -> list[str]:
+    """What `--resume RUN` stands for: the options that the run has in its folder, which others override.
+
+    Where a checkpoint is named and not a folder, the run goes on in a new one unless told otherwise.
+    """
+    parser = ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("-r", "--resume", type=Path)
+    resume = parser.parse_known_args(arguments)[0].resume
+    if resume is None:
+        return []
+    folder = RunFolder(resume if resume.is_dir() else resume.absolute().parent.parent)
+    if not folder.config.is_file():
+        return []
+    output = str(resume) if resume.is_dir() else "null"
+    return ["--config", str(folder.config), "--precision", "auto", "--output", output]
 
 
 def _finish(run: TrainedRun) -> str:

@@ -85,6 +85,13 @@ class FaceDataset(Dataset[FaceBatch]):
         labels = self.labels[:, self.columns.index(attribute)]
         return np.bincount(labels[labels >= 0], minlength=LABEL_COUNT[attribute]).astype(np.int64)
 
+    def number_classes(self) -> NDArray[np.int64]:
+        """Number the known classes 0 ... C - 1 in `labels`; gives the numbers (C,) they had, ascending."""
+        column = self.labels[:, self.columns.index("class")]
+        classes, numbers = np.unique(column[column >= 0], return_inverse=True)
+        column[column >= 0] = numbers
+        return classes
+
     def __getitem__(self, index: int) -> FaceBatch:
         return self.__getitems__([index])
 

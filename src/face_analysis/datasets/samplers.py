@@ -16,8 +16,10 @@ class GlobalBatches(Sampler[list[int]]):
     """Yields a list of row indices a step: this process's share of the global batch.
 
     The order follows from (seed, epoch) alone, so it depends neither on the number of processes nor on where
-    a run was cut. When shuffled, a last batch of one row gets another from the epoch's beginning, since batch
-    norm cannot learn from one; a process may get none.
+    a run was cut. `start` is how many of its `total` rows the next iteration leaves out, for they have been
+    seen, in batches of whatever size: it begins with the rest of the batch that these end in. When shuffled,
+    a rest of one row comes with the batch after it, and a last batch of one row gets another from the epoch's
+    beginning, since batch norm cannot learn from one; a process may get none.
     """
 
     def __init__(
@@ -40,14 +42,33 @@ class GlobalBatches(Sampler[list[int]]):
     def __len__(self) -> int:
         return -(-self.count // self.batch_size)
 
+    @property
+    def total(self) -> int:
+        """How many rows an epoch has, without those that fill up its last batch."""
+        return self.count
+
+    def batches_before(self, seen: int) -> int:
+        """The place in an epoch, from 0, of the batch that follows when so many rows have been seen."""
+        if seen >= self.total:
+            return len(self)
+        batch, into = divmod(seen, self.batch_size)
+        alone = self.shuffle and into == self.batch_size - 1 and into > 0 and batch + 1 < len(self)
+        return batch + alone
+
     def __iter__(self) -> Iterator[list[int]]:
         order = self._order()
-        first, self.start = self.start, 0
-        for step in range(first, len(self)):
-            batch = order[step * self.batch_size : (step + 1) * self.batch_size]
+        seen, self.start = self.start, 0
+        for step in range(self.batches_before(seen), len(self)):
+            end = (step + 1) * self.batch_size
+            batch = self._batch(order[seen:end])
+            seen = end
             if self.shuffle and len(batch) < 2:
                 batch = torch.cat([batch, order])[:2]
             yield batch[self.rank :: self.world].tolist()
+
+    def _batch(self, rows: torch.Tensor) -> torch.Tensor:
+        """The rows (N,) of a batch, in which every n-th goes to one process."""
+        return rows
 
     def _order(self) -> torch.Tensor:
         if not self.shuffle:
@@ -120,12 +141,20 @@ class PeopleBatches(GlobalBatches):
         size = people * images
         super().__init__(batches * size, size, shuffle=True, seed=seed, rank=rank, world=world)
 
+    @property
+    def total(self) -> int:
+        """How many rows an epoch has, without those that fill up its last batch."""
+        return len(self.persons) * self.images
+
     def _order(self) -> torch.Tensor:
         drawn = np.stack([self._images(number, rows) for number, rows in enumerate(self.persons)])
         generator = np.random.default_rng((self.seed, len(self.persons), self.epoch))
-        people = np.resize(generator.permutation(len(self.persons)), (len(self), self.people))
-        # All first images of a batch, then all second ones: so every n-th row belongs to the same people.
-        return torch.from_numpy(drawn[people].transpose(0, 2, 1).reshape(-1))
+        people = np.resize(generator.permutation(len(self.persons)), len(self) * self.people)
+        return torch.from_numpy(drawn[people].reshape(-1))
+
+    def _batch(self, rows: torch.Tensor) -> torch.Tensor:
+        # All first images of the people, then all second ones: so every n-th row belongs to the same people.
+        return rows.view(-1, self.images).T.reshape(-1)
 
     def _images(self, number: int, rows: NDArray[np.int64]) -> NDArray[np.int64]:
         """A person's rows in this epoch: the next of a permutation that serves as many epochs as it can."""

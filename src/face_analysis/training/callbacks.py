@@ -8,6 +8,7 @@ from typing import Any
 import lightning as L
 import torch
 import torch.distributed as dist
+from lightning.pytorch.callbacks import EarlyStopping
 from tqdm import tqdm
 
 from face_analysis.files import FailureLog
@@ -75,9 +76,10 @@ class PlateauSchedule(L.Callback):
         if restored := getattr(self, "restored", None):
             self.schedule.load_state_dict(restored)
 
-    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Take the new score."""
-        self.schedule.step(float(trainer.callback_metrics[SCORE]))
+    def on_validation_end(self, trainer: L.Trainer, pl_module: Any) -> None:
+        """Take the new score, if there is one."""
+        if pl_module.score is not None:
+            self.schedule.step(pl_module.score)
 
     def state_dict(self) -> dict[str, Any]:
         """The schedule's counters, for the checkpoint."""
@@ -86,6 +88,25 @@ class PlateauSchedule(L.Callback):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Kept until the optimiser exists."""
         self.restored = state_dict
+
+
+class StopEarly(EarlyStopping):
+    """Ends the run after 5 validations whose score is not the highest; one without a score does not count."""
+
+    PATIENCE = 5
+
+    def __init__(self) -> None:
+        super().__init__(SCORE, patience=self.PATIENCE, mode="max", check_on_train_epoch_end=False)
+
+    @property
+    def state_key(self) -> str:
+        """The name under which a checkpoint has the state."""
+        return type(self).__name__
+
+    def on_validation_end(self, trainer: L.Trainer, pl_module: Any) -> None:
+        """Take the new score, if there is one."""
+        if pl_module.score is not None:
+            super().on_validation_end(trainer, pl_module)
 
 
 class RecordFailures(L.Callback):

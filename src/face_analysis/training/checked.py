@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 
 from face_analysis.datasets.attributes import ATTRIBUTES, LABEL_COUNT, OUTPUTS, Attribute
 from face_analysis.errors import UsageError
@@ -10,11 +11,23 @@ from face_analysis.losses.age import AGE_LOSSES
 from face_analysis.training.options import TrainOptions
 from face_analysis.zoo.card import RECOGNITION
 
+SMALLEST = sys.float_info.min
+"""Of what must be over 0."""
+LARGEST = sys.float_info.max
+"""Of what must be finite."""
 LIMITS: dict[str, tuple[float, float]] = {
     "epochs": (1, math.inf),
     "batch_size": (2, math.inf),
     "accumulate": (1, math.inf),
-    "lr": (0, math.inf),
+    "lr": (SMALLEST, LARGEST),
+    "head_lr": (SMALLEST, LARGEST),
+    "momentum": (0, 0.999999),
+    "weight_decay": (0, LARGEST),
+    "width": (SMALLEST, LARGEST),
+    "embedding_size": (1, math.inf),
+    "seed": (0, 2**32 - 1),
+    "scale": (SMALLEST, LARGEST),
+    "margin": (0, LARGEST),
     "lr_batch": (0, math.inf),
     "validations": (1, math.inf),
     "save_every": (0, math.inf),
@@ -28,8 +41,8 @@ LIMITS: dict[str, tuple[float, float]] = {
     "freeze": (-1, math.inf),
     "ema": (0, 0.999999),
     "class_weight_power": (0, 1),
-    "label_smoothing": (0, 1),
-    "dropout": (0, 1),
+    "label_smoothing": (0, 0.999999),
+    "dropout": (0, 0.999999),
     "margin_warmup": (0, math.inf),
     "subcentres": (1, math.inf),
     "images_per_person": (0, math.inf),
@@ -40,10 +53,10 @@ def check(options: TrainOptions) -> None:
     """Raises UsageError, naming the option, for one that is out of range or does not go with another."""
     for name, (low, high) in LIMITS.items():
         value = getattr(options, name)
-        if not low <= value <= high:
-            raise UsageError(
-                f"--{name} {value}: must be at least {low:g}" + (f" and at most {high:g}" * (high < math.inf))
-            )
+        if value is not None and not low <= value <= high:
+            least = "over 0" if low == SMALLEST else f"at least {low:g}"
+            most = f" and at most {high:.6g}" if high < LARGEST else " and finite" if high == LARGEST else ""
+            raise UsageError(f"--{name} {value}: must be {least}{most}")
     if options.align and options.use_mask:
         raise UsageError("--align and --use_mask: stored masks fit the images as they are, not aligned ones")
     if options.lr_cosine and options.lr_plateau:
@@ -53,6 +66,11 @@ def check(options: TrainOptions) -> None:
     if options.batch_size % options.accumulate:
         raise UsageError(
             f"--accumulate {options.accumulate}: does not divide --batch_size {options.batch_size}"
+        )
+    if options.accumulate > 1 and options.batch_size < 2 * options.accumulate:
+        raise UsageError(
+            f"--accumulate {options.accumulate} of --batch_size {options.batch_size}: parts of one image, "
+            "from which no batch norm can learn; give a smaller --accumulate"
         )
     if options.recognition:
         _check_recognition(options)
@@ -74,6 +92,8 @@ def _check_attributes(options: TrainOptions) -> None:
     attributes = attributes_of(options)
     if len(options.loss_weights) not in (0, len(attributes)):
         raise UsageError(f"--loss_weights takes one number for each of {', '.join(attributes)}")
+    if options.loss_weights and not (min(options.loss_weights) >= 0 < sum(options.loss_weights) < math.inf):
+        raise UsageError("--loss_weights: give numbers from 0, not all of them 0")
     if (options.age_loss != "ordinal" or options.age_task_weights) and "age" not in attributes:
         raise UsageError(f"--age_loss and --age_task_weights: this run trains {', '.join(attributes)} only")
     if options.age_task_weights and not AGE_LOSSES[options.age_loss].weighted:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +15,7 @@ from torch.utils.data import DataLoader, Dataset
 from face_analysis.datasets.attributes import Attribute
 from face_analysis.datasets.faces import FaceBatch, FaceDataset, collate
 from face_analysis.datasets.lists.label_groups import group_index
-from face_analysis.datasets.pairs.sets import PairSet, open_pairs
+from face_analysis.datasets.pairs.sets import PairSet
 from face_analysis.datasets.samplers import ClassBatches, GlobalBatches, PeopleBatches
 from face_analysis.datasets.sources import open_people, open_source
 from face_analysis.errors import EmptyDataError, UnreadableImageError, UsageError
@@ -22,8 +23,12 @@ from face_analysis.images.chips import FaceCutter, face_cutter
 from face_analysis.losses.processes import rank, world
 from face_analysis.training.options import TrainOptions
 
-TRIED = 8
-"""Images that are read before a run begins, to see that they are where they are said to be."""
+IMAGES, TOTAL, ORDER = "images", "total", "order"
+"""The entries of a loader's state in a checkpoint."""
+TRAINING_IMAGES = "training images"
+TRIED, SHOWN = 8, 3
+"""Images that are read before a run begins, to see that they are where they are said to be, and reasons told
+where none is."""
 
 
 class PairImages(Dataset[FaceBatch]):
@@ -43,9 +48,18 @@ class PairImages(Dataset[FaceBatch]):
 
 
 class BatchLoader(DataLoader[FaceBatch]):
-    """A loader whose position is part of a checkpoint: Lightning saves and restores its state."""
+    """A loader whose position is part of a checkpoint: Lightning saves and restores its state.
 
-    def __init__(self, dataset: FaceDataset | PairImages, batches: GlobalBatches, workers: int) -> None:
+    `order` says what the order of the images follows from, beside the epoch.
+    """
+
+    def __init__(
+        self,
+        dataset: FaceDataset | PairImages,
+        batches: GlobalBatches,
+        workers: int,
+        order: dict[str, Any] | None = None,
+    ) -> None:
         super().__init__(
             dataset,
             batch_sampler=batches,
@@ -55,35 +69,50 @@ class BatchLoader(DataLoader[FaceBatch]):
             prefetch_factor=4 if workers else None,
         )
         self.batches = batches
+        self.order = order or {}
         self.given = 0
 
     def __iter__(self) -> Iterator[FaceBatch]:  # type: ignore[override]
-        self.given = self.batches.start
+        self.given = self.batches.batches_before(self.batches.start)
         for batch in super().__iter__():
             self.given += 1
             yield batch
 
     def state_dict(self) -> dict[str, Any]:
-        """Batches given in the current epoch."""
-        return {"given": self.given % len(self.batches)}
+        """How many images of the epoch were given, of how many, and the order in which they come."""
+        seen = min(self.given * self.batches.batch_size, self.batches.total)
+        return {IMAGES: seen, TOTAL: self.batches.total, ORDER: self.order}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Let the next iteration begin after the batches already given."""
-        self.batches.start = state["given"]
+        """Let the next iteration begin after the images already given."""
+        self.batches.start = state[IMAGES] % self.batches.total
 
 
 def train_loader(dataset: FaceDataset, options: TrainOptions) -> BatchLoader:
     """Shuffled batches of the training images, each a part of `batch_size`, as the options draw them."""
+    drawn = {"seed": options.seed, "balance": options.balance, "images_per_person": options.images_per_person}
+    order = {TRAINING_IMAGES: described(dataset), **drawn}
+    return BatchLoader(dataset, _train_batches(dataset, options), options.workers, order)
+
+
+def described(dataset: FaceDataset | PairImages) -> str:
+    """What tells a data set from others, in words."""
+    if isinstance(dataset, PairImages):
+        return f"{dataset.pair_set.path.stem} of {len(dataset.pair_set.pairs)} pairs"
+    content = hashlib.sha256(dataset.labels.tobytes()).hexdigest()
+    return f"{len(dataset)} with labels of SHA-256 {content[:16]}"
+
+
+def _train_batches(dataset: FaceDataset, options: TrainOptions) -> GlobalBatches:
     size = options.batch_size // options.accumulate
     place = {"seed": options.seed, "rank": rank(), "world": world()}
     if options.balance is not None:
         labels = group_index(options.balance, dataset.labels[:, dataset.columns.index(options.balance)])
-        return BatchLoader(dataset, ClassBatches(labels, size, **place), options.workers)
+        return ClassBatches(labels, size, **place)
     if options.images_per_person:
         people = size // options.images_per_person
-        batches = PeopleBatches(dataset.labels[:, 0], people, options.images_per_person, **place)
-        return BatchLoader(dataset, batches, options.workers)
-    return BatchLoader(dataset, GlobalBatches(len(dataset), size, shuffle=True, **place), options.workers)
+        return PeopleBatches(dataset.labels[:, 0], people, options.images_per_person, **place)
+    return GlobalBatches(len(dataset), size, shuffle=True, **place)
 
 
 def val_loader(dataset: FaceDataset | PairImages, options: TrainOptions) -> BatchLoader:
@@ -102,14 +131,11 @@ def train_dataset(options: TrainOptions, attributes: tuple[Attribute, ...]) -> F
 def people_dataset(options: TrainOptions) -> FaceDataset:
     """The images of --train_source and --train_list with their classes; each subfolder is one without a list.
 
-    Raises EmptyDataError where there are fewer than two people.
+    The classes have the numbers that the source gives them.
     """
     _require_training_images(options)
     source = open_people(options.train_source, options.train_list)
-    dataset = require_readable(FaceDataset(source, ("class",), chip_cutter(options), options.use_mask))
-    if len(np.unique(dataset.labels)) < 2:
-        raise EmptyDataError(f"{source.origin}: images of one person only; recognition needs at least two")
-    return dataset
+    return require_readable(FaceDataset(source, ("class",), chip_cutter(options), options.use_mask))
 
 
 def val_dataset(options: TrainOptions, attributes: tuple[Attribute, ...]) -> FaceDataset:
@@ -120,18 +146,6 @@ def val_dataset(options: TrainOptions, attributes: tuple[Attribute, ...]) -> Fac
         raise UsageError(f"--val_list takes one list for attributes, not {len(options.val_list)}")
     image_list = Path(options.val_list[0]) if options.val_list else None
     return open_dataset(options.val_source, image_list, attributes, options, chip_cutter(options))
-
-
-def val_sets(options: TrainOptions) -> list[PairSet]:
-    """The verification sets that --val_list names in --val_source, written as a Python list too."""
-    names = [name for word in options.val_list for name in word.replace(",", " ").split()]
-    names = [name.strip("[]()'\"") for name in names]
-    names = [name for name in names if name]
-    if not names:
-        raise UsageError(
-            "nothing to validate on: give --val_source (a folder of verification sets) and --val_list (names)"
-        )
-    return [open_pairs(Path(options.val_source or "", name)) for name in names]
 
 
 def open_dataset(
@@ -162,7 +176,8 @@ def require_readable(dataset: FaceDataset) -> FaceDataset:
         except UnreadableImageError as error:
             reasons.append(str(error))
     raise EmptyDataError(
-        f"{dataset.source.origin}: none of {len(reasons)} images tried can be read; the first: {reasons[0]}"
+        f"{dataset.source.origin}: none of {len(reasons)} images tried can be read; "
+        f"the first: {'; '.join(reasons[:SHOWN])}"
     )
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from face_analysis.datasets.attributes import Attribute
 from face_analysis.options import Opt
@@ -176,3 +176,18 @@ class TrainOptions:
         return BackboneConfig(
             self.backbone, self.depth, self.net_mode, self.width, self.dropout, self.embedding_size
         )
+
+
+def to_keep(options: TrainOptions) -> TrainOptions:
+    """The options as a run keeps them: with absolute paths, so that it can go on from any working folder.
+
+    A run that goes on by them overwrites nothing.
+    """
+    paths: dict[str, Any] = {
+        item.name: value.absolute()
+        for item in fields(options)
+        if isinstance(value := getattr(options, item.name), Path)
+    }
+    if not options.recognition:
+        paths["val_list"] = tuple(str(Path(name).absolute()) for name in options.val_list)
+    return replace(options, **paths, overwrite=False)

@@ -11,7 +11,6 @@ import torch
 
 from face_analysis.datasets.attributes import Attribute
 from face_analysis.datasets.faces import FaceDataset
-from face_analysis.errors import UsageError
 from face_analysis.losses.classification import class_weights
 from face_analysis.losses.ordinal import task_weights
 from face_analysis.models.attributes import AttributeNetwork
@@ -26,11 +25,12 @@ from face_analysis.training.data import (
     train_dataset,
     train_loader,
     val_dataset,
-    val_sets,
 )
+from face_analysis.training.labels import judge_labels
 from face_analysis.training.options import TrainOptions
+from face_analysis.training.people import class_count, number_people
+from face_analysis.training.sets import val_sets
 from face_analysis.training.tasks.attributes import AttributeTask
-from face_analysis.training.tasks.partial_fc import memory_text
 from face_analysis.training.tasks.recognition import RecognitionTask
 from face_analysis.training.tasks.task import Task
 from face_analysis.types import ImageFailure
@@ -42,8 +42,9 @@ log = logging.getLogger(__name__)
 class Plan:
     """The task, the batches it learns from and what it is validated on, one data set or several.
 
-    `identity` is what a checkpoint must say to be taken up by this run; `failures` are the images of
-    verification sets that cannot be read.
+    `identity` is what a checkpoint must say to be taken up by this run; `people` are those that recognition
+    tells apart, in the order of their classes; `failures` are the images of verification sets that cannot be
+    read.
     """
 
     task: Task
@@ -51,6 +52,7 @@ class Plan:
     batches: BatchLoader
     validation: tuple[FaceDataset | PairImages, ...]
     identity: dict[str, Any]
+    people: tuple[str, ...] = ()
     failures: tuple[ImageFailure, ...] = ()
 
 
@@ -75,6 +77,7 @@ def new_network(options: TrainOptions) -> AttributeNetwork | Backbone:
 def _attributes(options: TrainOptions) -> Plan:
     attributes = attributes_of(options)
     training, validation = train_dataset(options, attributes), val_dataset(options, attributes)
+    judge_labels(training, validation, attributes)
     L.seed_everything(options.seed, verbose=False)
     network = new_network(options)
     assert isinstance(network, AttributeNetwork)
@@ -98,33 +101,23 @@ def _attributes(options: TrainOptions) -> Plan:
 
 def _recognition(options: TrainOptions) -> Plan:
     training, sets = people_dataset(options), val_sets(options)
-    classes = _class_count(training, options)
+    people = number_people(training)
+    classes = class_count(len(people), options)
     L.seed_everything(options.seed, verbose=False)
     network = new_network(options)
     assert isinstance(network, Backbone)
     if options.pretrained:
         load_pretrained_backbone(network, options.pretrained)
         log.info("started from %s: backbone", options.pretrained)
-    log.info("training: %s, %d people", _described(training), len(set(training.labels[:, 0].tolist())))
-    for pair_set in sets:
-        log.info("validation: %d pairs of %s", len(pair_set.pairs), pair_set.path)
-    size, batch = options.embedding_size, options.batch_size // options.accumulate
-    log.info("head: %s", memory_text(classes, size, batch, options.sample_rate, options.subcentres))
+    log.info("training: %s, %d people", _described(training), len(people))
     batches = train_loader(training, options)
     steps = _steps(batches, options)
-    task = RecognitionTask(network, classes, sets, options, training.source.name, steps)
+    task = RecognitionTask(network, people, classes, sets, options, training.source.name, steps)
     identity = _identity(
         options, attributes=["recognition"], head=options.head, subcentres=options.subcentres, classes=classes
     )
     failures = tuple(failure for pair_set in sets for failure in pair_set.failures)
-    return Plan(task, training, batches, tuple(map(PairImages, sets)), identity, failures)
-
-
-def _class_count(training: FaceDataset, options: TrainOptions) -> int:
-    found = int(training.labels.max()) + 1
-    if options.num_classes is not None and options.num_classes < found:
-        raise UsageError(f"--num_classes {options.num_classes}: the images have classes up to {found - 1}")
-    return options.num_classes or found
+    return Plan(task, training, batches, tuple(map(PairImages, sets)), identity, people, failures)
 
 
 def _class_weights(training: FaceDataset, options: TrainOptions) -> dict[Attribute, torch.Tensor]:
@@ -142,12 +135,32 @@ def _class_weights(training: FaceDataset, options: TrainOptions) -> dict[Attribu
     return weights
 
 
+def steps_per_validation(epoch_steps: int, options: TrainOptions) -> int:
+    """After how many steps the next validation comes."""
+    return max(1, epoch_steps // options.validations)
+
+
 def _steps(batches: BatchLoader, options: TrainOptions) -> int:
-    return -(-len(batches) // options.accumulate)
+    """How many steps an epoch has; told with what a small set changes."""
+    steps, images = -(-len(batches) // options.accumulate), batches.batches.total
+    if images < options.batch_size:
+        log.warning(
+            "--batch_size %d: there are only %d images, so an epoch is one step", options.batch_size, images
+        )
+    log.info(
+        "an epoch has %d steps, with a validation after every %d", steps, steps_per_validation(steps, options)
+    )
+    return steps
 
 
 def _identity(options: TrainOptions, **of_the_task: Any) -> dict[str, Any]:
-    settings = {"optimizer": options.optimizer, "layer_decay": options.layer_decay}
+    settings = {
+        "optimizer": options.optimizer,
+        "layer_decay": options.layer_decay,
+        "freeze": options.freeze,
+        "ema": bool(options.ema),
+        "schedule": "plateau" if options.lr_plateau else "cosine" if options.lr_cosine else "steps",
+    }
     return {**of_the_task, "backbone": asdict(options.backbone_config), **settings}
 
 

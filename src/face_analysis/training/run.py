@@ -20,8 +20,10 @@ from face_analysis.training.checked import check
 from face_analysis.training.data import val_loader
 from face_analysis.training.hardware import Hardware, choose
 from face_analysis.training.launch import watched_processes
-from face_analysis.training.options import TrainOptions
+from face_analysis.training.options import TrainOptions, to_keep
+from face_analysis.training.people import write_people
 from face_analysis.training.plan import Plan, new_network, plan_of
+from face_analysis.training.resume import epochs_left
 from face_analysis.training.saving.background import BackgroundIO
 from face_analysis.training.saving.checkpoints import ResumePoint, read_checkpoint, resume_point
 from face_analysis.training.saving.run_folder import RunFolder
@@ -47,31 +49,45 @@ def train(options: TrainOptions, held: ExitStack | None = None) -> TrainedRun:
     Every process of a run on several devices calls it. The run folder is claimed until the run is trained, or
     with `held` until that is closed. Raises, before the first step, UsageError,
     MissingFileError, ListFormatError, EmptyDataError, PackedFileError or ModelMismatchError for what is wrong
-    with the input, and later NonFiniteLossError, WriteError, DeadProcessError or InterruptedRunError for what
-    stopped the run; its last checkpoint is kept.
+    with the input, and FinishedRunError for a resumed run with nothing left to do; later NonFiniteLossError,
+    WriteError, DeadProcessError or InterruptedRunError for what stopped the run, whose last checkpoint is
+    kept.
     """
     check(options)
     checkpoint = resume_point(options.resume) if options.resume else None
     hardware = choose(options, checkpoint.precision if checkpoint else None)
     options = replace(options, precision=hardware.precision)
+    folder = RunFolder(first_ones(_path(options)))
+    going_on = checkpoint is None or epochs_left(checkpoint, folder, options)
     plan = plan_of(options)
     if checkpoint:
+        checkpoint.require_people(plan.people)
         checkpoint.require(plan.identity)
+        checkpoint.require_order(plan.batches.order)
 
     with ExitStack() as claims:
-        folder = (held or claims).enter_context(_claimed_folder(options))
-        return _train(options, folder, plan, hardware, checkpoint)
+        (held or claims).enter_context(_claimed(folder, options))
+        return _train(options, folder, plan, hardware, checkpoint, going_on)
 
 
 def _train(
-    options: TrainOptions, folder: RunFolder, plan: Plan, hardware: Hardware, checkpoint: ResumePoint | None
+    options: TrainOptions,
+    folder: RunFolder,
+    plan: Plan,
+    hardware: Hardware,
+    checkpoint: ResumePoint | None,
+    going_on: bool,
 ) -> TrainedRun:
-    if rank() == 0:
-        write_text(folder.config, to_yaml(options))
-    log.info("training on %s; run folder %s", hardware.description, folder.path)
     failures = FailureLog(folder.errors, keep=checkpoint is not None or rank() > 0)
+    if not going_on:
+        log.info("%s has made all its epochs; its model is still to be written", folder.path)
+        return TrainedRun(folder, _best_network(folder, options), plan, failures, options)
+    log.info("training on %s; run folder %s", hardware.description, folder.path)
     if rank() == 0:
+        write_text(folder.config, to_yaml(to_keep(options)))
         failures.add(plan.failures)
+        if plan.people:
+            write_people(folder.people, plan.people)
     with BackgroundIO() as files, watched_processes():
         done = checkpoint.step if checkpoint else 0
         trainer = make_trainer(options, hardware, folder, plan, failures, files, done)
@@ -88,11 +104,10 @@ def _train(
 
 
 @contextmanager
-def _claimed_folder(options: TrainOptions) -> Iterator[RunFolder]:
-    """The folder that the first process claims for all. Raises as `claim_folder`."""
-    folder = RunFolder(first_ones(_path(options)))
+def _claimed(folder: RunFolder, options: TrainOptions) -> Iterator[None]:
+    """Let the first process claim the folder for all. Raises as `claim_folder`."""
     if rank() > 0:
-        yield folder
+        yield
         return
     resumed = options.resume is not None and folder.path.resolve() in (
         options.resume.resolve(),
@@ -107,7 +122,7 @@ def _claimed_folder(options: TrainOptions) -> Iterator[RunFolder]:
             folder.checkpoints.mkdir(exist_ok=True)
         except OSError as error:
             raise WriteError(folder.path, error) from error
-        yield folder
+        yield
 
 
 def _path(options: TrainOptions) -> Path:

@@ -6,21 +6,22 @@ import logging
 import warnings
 
 import lightning as L
-from lightning.pytorch.callbacks import EarlyStopping
 from lightning.pytorch.loggers import Logger, TensorBoardLogger
 from lightning.pytorch.strategies import DDPStrategy
 
 from face_analysis.files import FailureLog
 from face_analysis.losses.processes import rank, world
 from face_analysis.training.averaging import AverageWeights
-from face_analysis.training.callbacks import PlateauSchedule, Progress, RecordFailures
+from face_analysis.training.callbacks import PlateauSchedule, Progress, RecordFailures, StopEarly
+from face_analysis.training.data import described
 from face_analysis.training.hardware import Hardware
 from face_analysis.training.options import TrainOptions
-from face_analysis.training.plan import Plan
+from face_analysis.training.plan import Plan, steps_per_validation
 from face_analysis.training.saving.background import BackgroundIO
 from face_analysis.training.saving.checkpoints import PRECISION, Identity
 from face_analysis.training.saving.metrics_log import LogSteps, MetricsLog
-from face_analysis.training.saving.run_folder import SCORE, RunFolder
+from face_analysis.training.saving.position import GoOn
+from face_analysis.training.saving.run_folder import RunFolder
 from face_analysis.training.saving.saver import Saver, StopOnSignal
 
 
@@ -46,7 +47,7 @@ def make_trainer(
         max_epochs=options.epochs,
         accumulate_grad_batches=options.accumulate,
         gradient_clip_val=options.clip or None,
-        val_check_interval=min(len(plan.batches), max(1, steps // options.validations) * options.accumulate),
+        val_check_interval=min(len(plan.batches), steps_per_validation(steps, options) * options.accumulate),
         num_sanity_val_steps=0,
         log_every_n_steps=0,
         logger=_loggers(folder, plan, done),
@@ -71,6 +72,7 @@ def _callbacks(
 ) -> list[L.Callback]:
     callbacks: list[L.Callback] = [
         Identity({**plan.identity, PRECISION: options.precision}),
+        GoOn(plan.batches, [described(data) for data in plan.validation], options),
         RecordFailures(failures),
         *([AverageWeights(options.ema)] if options.ema else []),
         LogSteps(max(1, min(50, plan.task.epoch_steps // 5))),
@@ -79,7 +81,7 @@ def _callbacks(
     if options.lr_plateau:
         callbacks.append(PlateauSchedule())
     if options.early_stop:
-        callbacks.append(EarlyStopping(SCORE, patience=5, mode="max", check_on_train_epoch_end=False))
+        callbacks.append(StopEarly())
     return [*callbacks, Saver(folder, options.save_every, files), StopOnSignal(folder.last, files)]
 
 

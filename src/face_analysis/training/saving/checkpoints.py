@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,14 @@ import lightning as L
 import torch
 
 from face_analysis.errors import MissingFileError, ModelMismatchError
+from face_analysis.training.callbacks import StopEarly
+from face_analysis.training.data import IMAGES, ORDER, TOTAL, TRAINING_IMAGES
 from face_analysis.training.options import Precision
+from face_analysis.training.saving.position import epochs_begun, loader_state
 from face_analysis.training.saving.run_folder import RunFolder
+from face_analysis.training.tasks.recognition import PEOPLE
+
+log = logging.getLogger(__name__)
 
 IDENTITY = "face_analysis"
 PRECISION = "precision"
@@ -31,12 +38,44 @@ class Identity(L.Callback):
 
 @dataclass(frozen=True)
 class ResumePoint:
-    """A checkpoint, its steps from the run's beginning, its number format, and what run it is of."""
+    """A checkpoint: its steps from the run's beginning, its number format, and what run it is of.
+
+    Of its epochs so many are `begun` and `done`; `order` is what the order of the images follows from.
+    `people` are those of a recognition run; `stopped_early` says that no gain ended it.
+    """
 
     path: Path
     step: int
     precision: Precision
     identity: dict[str, Any]
+    begun: int
+    done: int
+    order: dict[str, Any]
+    people: tuple[str, ...]
+    stopped_early: bool
+
+    def require_people(self, people: tuple[str, ...]) -> None:
+        """Raises ModelMismatchError, naming one who differs, where the classes are of other people."""
+        if people == self.people or not people or not self.people:
+            return  # a run of attributes has none; that it is another task is said as such
+        changed = [f"`{name}` is missing" for name in self.people if name not in set(people)]
+        changed += [f"`{name}` is new" for name in people if name not in set(self.people)]
+        raise ModelMismatchError(
+            f"{self.path} is a run of {len(self.people)} people, and these images are of {len(people)}: "
+            f"{changed[0] if changed else 'they are the same'}; give the images it was started with"
+        )
+
+    def require_order(self, order: dict[str, Any]) -> None:
+        """Raises ModelMismatchError where an epoch was broken off whose images come in another order now."""
+        changed = [name for name, value in order.items() if self.order.get(name) != value]
+        if changed and self.begun > self.done:
+            name = changed[0]
+            raise ModelMismatchError(
+                f"{self.path} lies within an epoch, whose images would come in another order now: "
+                f"{name} {self.order.get(name)}, not {order[name]}; give what it was started with"
+            )
+        if TRAINING_IMAGES in changed:
+            log.warning("%s goes on with other training images than it began with", self.path)
 
     def require(self, identity: dict[str, Any]) -> None:
         """Raises ModelMismatchError, naming what differs, where it is of another run."""
@@ -57,8 +96,19 @@ def resume_point(resume: Path) -> ResumePoint:
     if not path.is_file():
         raise MissingFileError(path, "checkpoint to resume")
     content = read_checkpoint(path)
-    identity = content[IDENTITY]
-    return ResumePoint(path, content["global_step"], identity[PRECISION], identity)
+    identity, begun, loader = content[IDENTITY], epochs_begun(content), loader_state(content)
+    stop = content["callbacks"].get(StopEarly.__name__, {})
+    return ResumePoint(
+        path,
+        content["global_step"],
+        identity[PRECISION],
+        identity,
+        begun,
+        begun - (loader[IMAGES] < loader[TOTAL]),
+        loader[ORDER],
+        tuple(content.get(PEOPLE, ())),
+        stop.get("wait_count", 0) >= StopEarly.PATIENCE,
+    )
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -84,4 +85,4 @@ class LogSteps(L.Callback):
 
 
 def _number(value: float | None) -> str:
-    return "" if value is None else f"{float(value):.9g}"
+    return "" if value is None or not math.isfinite(value) else f"{float(value):.9g}"

@@ -18,7 +18,16 @@ class RunFolder:
     def clear(self) -> None:
         """Remove what an earlier run left, but for reports. Raises OSError."""
         curves = self.path.glob("tensorboard/events.out.tfevents.*")
-        for path in (self.config, self.log, self.last, self.best, self.weights, self.errors, *curves):
+        for path in (
+            self.config,
+            self.log,
+            self.last,
+            self.best,
+            self.weights,
+            self.people,
+            self.errors,
+            *curves,
+        ):
             path.unlink(missing_ok=True)
 
     @property
@@ -50,6 +59,11 @@ class RunFolder:
     def weights(self) -> Path:
         """The best model with its card."""
         return self.path / "model.safetensors"
+
+    @property
+    def people(self) -> Path:
+        """Which person each class of a recognition run is."""
+        return self.path / "people.csv"
 
     @property
     def errors(self) -> Path:

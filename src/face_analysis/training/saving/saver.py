@@ -17,7 +17,7 @@ import torch.distributed as dist
 from face_analysis.errors import InterruptedRunError
 from face_analysis.losses.processes import reduced, world
 from face_analysis.training.saving.background import BackgroundIO
-from face_analysis.training.saving.run_folder import SCORE, RunFolder
+from face_analysis.training.saving.run_folder import RunFolder
 
 
 def at_rest(trainer: L.Trainer, batch_idx: int) -> bool:
@@ -52,10 +52,11 @@ class Saver(L.Callback):
         if self.every and trainer.global_step % self.every == 0 and at_rest(trainer, batch_idx):
             trainer.save_checkpoint(self.folder.last)
 
-    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+    def on_validation_end(self, trainer: L.Trainer, pl_module: Any) -> None:
         """Save, as the best too if it is."""
-        score = float(trainer.callback_metrics[SCORE])
-        best = score > self.highest or not self.folder.best.exists()  # of scores that are no number the first
+        score = -math.inf if pl_module.score is None else pl_module.score
+        none_yet = self.highest == -math.inf and not self.folder.best.exists()
+        best = score > self.highest or none_yet  # of validations without a score the first
         self.highest = max(self.highest, score)
         trainer.save_checkpoint(self.folder.last, storage_options=self.folder.best if best else None)
 

@@ -28,7 +28,8 @@ class AttributeTask(Task):
 
     `class_weights` has a weight for each class of race and gender, and for each task of age if these are to
     be weighted. The validation score is the mean over the attributes of accuracy (race, gender) and
-    1 - MAE / 100 (age: a year counts as one point of accuracy).
+    1 - MAE / 100 (age: a year counts as one point of accuracy). An attribute that no validation image has a
+    label of has neither a measure nor a part in the score.
     """
 
     network: AttributeNetwork
@@ -103,12 +104,12 @@ class AttributeTask(Task):
 
     def on_validation_epoch_end(self) -> None:
         """Log each attribute's measure and the score, over all processes."""
-        scores = []
+        measures = {}
         for name, (total, count) in zip(self.attributes, reduced(self.sums).tolist(), strict=True):
-            value = total / max(count, 1)
-            self.log(measure_name(name), value)
-            scores.append(1 - value / 100 if name == "age" else value)
-        self.log(SCORE, sum(scores) / len(scores))
+            if count:
+                value = total / count
+                measures[measure_name(name)] = value, 1 - value / 100 if name == "age" else value
+        self.log_validation(measures)
 
     def head_groups(self) -> list[dict[str, Any]]:
         """The heads see embeddings of length 1 and so get small gradients: `head_lr` speeds them up."""

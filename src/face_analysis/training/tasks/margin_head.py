@@ -51,7 +51,8 @@ class MarginHead(nn.Module):
         self.name = name
         self.margin = MARGINS.get(name, 0.0) if margin is None else margin
         first = adacos_first_scale(classes) if name == "adacos" else SCALE if scale is None else scale
-        self.register_buffer("scale", torch.tensor(first))
+        # All others have the scale of the options, also where a run goes on.
+        self.register_buffer("scale", torch.tensor(first), persistent=name == "adacos")
         self.register_buffer("norm_mean", torch.tensor(20.0))
         self.register_buffer("norm_std", torch.tensor(100.0))
         self.register_buffer("progress", torch.tensor(0.0))

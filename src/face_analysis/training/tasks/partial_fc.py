@@ -5,6 +5,7 @@ An et al. 2021 and 2022, Partial FC (arXiv 2010.05222 and 2203.15565).
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
@@ -122,17 +123,47 @@ def share_of(classes: int, process: int, processes: int) -> range:
     return range(start, start + each + (process < left))
 
 
-def memory_text(classes: int, size: int, batch: int, rate: float, subcentres: int) -> str:
-    """What the classes take in each process: their centres, momenta and gradient, and a batch's logits."""
+@dataclass(frozen=True)
+class HeadMemory:
+    """What `classes` classes take in each process, in bytes.
+
+    It has `own` classes, of which a step uses `used`: their `centres` and momenta, their `gradient`, and a
+    batch's `logits`.
+    """
+
+    classes: int
+    size: int
+    own: int
+    used: int
+    centres: int
+    gradient: int
+    logits: int
+
+    @property
+    def total(self) -> int:
+        """All of it."""
+        return self.centres + self.gradient + self.logits
+
+    @property
+    def text(self) -> str:
+        """All of it in words."""
+        total, centres, gradient, logits = (
+            f"{number / 2**20:,.0f}" for number in (self.total, self.centres, self.gradient, self.logits)
+        )
+        return (
+            f"{self.classes:,} classes of {self.size} numbers, {self.own:,} a process, {self.used:,} used a "
+            f"step: {total} MiB (centres and momenta {centres}, gradient {gradient}, logits {logits})"
+        )
+
+
+def head_memory(classes: int, size: int, batch: int, rate: float, subcentres: int) -> HeadMemory:
+    """The memory of a head over this run's processes, whose passes have `batch` images in all."""
     own = len(share_of(classes, 0, world()))
     used = min(own, round(rate * own) + batch)
-    centres = own * subcentres * size * 4 / 2**20
-    gradient = used * subcentres * size * 4 / 2**20 * (1 if rate >= 1 else 2)
-    logits = used * subcentres * batch * 4 / 2**20
-    total = 2 * centres + gradient + 3 * logits
-    return (
-        f"{classes:,} classes of {size} numbers, {own:,} a process, {used:,} used a step: {total:,.0f} MiB "
-        f"(centres and momenta {2 * centres:,.0f}, gradient {gradient:,.0f}, logits {3 * logits:,.0f})"
+    numbers = 4 * subcentres
+    gradient = used * size * numbers * (1 if rate >= 1 else 2)
+    return HeadMemory(
+        classes, size, own, used, 2 * own * size * numbers, gradient, 3 * used * batch * numbers
     )
 
 

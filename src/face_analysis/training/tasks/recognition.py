@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -26,10 +27,12 @@ from face_analysis.training.tasks.task import Task
 
 CLASSES = "classes"
 """Where a checkpoint keeps the centres of all classes."""
+PEOPLE = "people"
+"""Where it keeps the names of the people that the first classes are."""
 
 
 class RecognitionTask(Task):
-    """Loss and verification of a backbone that learns to tell `classes` people apart.
+    """Loss and verification of a backbone that learns to tell `people` apart, the first of `classes` classes.
 
     The loss is that of the global batch: embeddings go to all processes, each of which has a share of the
     classes. Validation embeds the images of `pair_sets`, each with its mirror image, and takes the accuracy
@@ -41,6 +44,7 @@ class RecognitionTask(Task):
     def __init__(
         self,
         network: Backbone,
+        people: tuple[str, ...],
         classes: int,
         pair_sets: Sequence[PairSet],
         options: TrainOptions,
@@ -48,7 +52,7 @@ class RecognitionTask(Task):
         epoch_steps: int,
     ) -> None:
         super().__init__(network, options, image_name, epoch_steps)
-        self.classes = classes
+        self.people, self.classes = people, classes
         self.pair_sets = pair_sets
         self.head = MarginHead(options.head, classes, options.margin, options.scale)
         measures = (measure_name(pair_set) for pair_set in pair_sets)
@@ -93,7 +97,7 @@ class RecognitionTask(Task):
     def margin_share(self) -> float:
         """How much of the margin counts at this step: it rises along a line during `margin_warmup` epochs."""
         steps = self.options.margin_warmup * self.epoch_steps
-        return 1.0 if steps <= 0 else min(1.0, self.global_step / steps)
+        return 1.0 if steps <= 0 else min(1.0, self.steps_of_epochs / steps)
 
     def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
         """Move the backbone, then the centres that this step used."""
@@ -103,8 +107,9 @@ class RecognitionTask(Task):
         self.centres.update(rate, options.momentum, decay)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Add the centres of all processes."""
+        """Add the centres of all processes, and whose they are."""
         checkpoint[CLASSES] = self.centres.whole()
+        checkpoint[PEOPLE] = list(self.people)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Take this process's share of them, whatever the number of processes that saved them."""
@@ -127,13 +132,14 @@ class RecognitionTask(Task):
 
     def on_validation_epoch_end(self) -> None:
         """Log the accuracy of each set, over the embeddings of all processes, and their mean."""
-        accuracies = []
+        measures = {}
         for pair_set, embedded in zip(self.pair_sets, self.embedded, strict=True):
             rows, pairs = reduced(embedded).cpu().numpy(), pair_set.pairs
             scores = np.einsum("pd,pd->p", rows[pairs.first], rows[pairs.second])
-            accuracies.append(fold_accuracy(scores, pairs.same, pairs.fold).mean)
-            self.log(measure_name(pair_set), accuracies[-1])
-        self.log(SCORE, sum(accuracies) / len(accuracies))
+            finite = bool(np.isfinite(scores).all())
+            accuracy = fold_accuracy(scores, pairs.same, pairs.fold).mean if finite else math.nan
+            measures[measure_name(pair_set)] = accuracy, accuracy
+        self.log_validation(measures)
         self.embedded = []
 
 

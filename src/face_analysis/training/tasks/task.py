@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -25,13 +27,17 @@ from face_analysis.training.freeze import frozen_parts
 from face_analysis.training.optimiser import backbone_groups, optimiser_and_schedule
 from face_analysis.training.options import TrainOptions
 from face_analysis.training.recompute import recompute_units
+from face_analysis.training.saving.run_folder import SCORE
+
+log = logging.getLogger(__name__)
 
 
 class Task(L.LightningModule):
     """A network that learns, its optimiser and what is done to its images.
 
     `image_name` turns a row of the training set into what an error message calls it; an epoch has
-    `epoch_steps` steps of the optimiser. `logged` are the names of all that is logged.
+    `epoch_steps` steps of the optimiser. `logged` are the names of all that is logged; `score` is that of the
+    latest validation, None where it gave none.
     """
 
     logged: tuple[str, ...]
@@ -48,6 +54,7 @@ class Task(L.LightningModule):
         self.options = options
         self.image_name = image_name
         self.epoch_steps = epoch_steps
+        self.score: float | None = None
         self.frozen = frozen_parts(self.backbone, options.freeze)
         self.dropouts: list[DrawnDropout] = []
         if options.checkpointing:
@@ -104,6 +111,12 @@ class Task(L.LightningModule):
         return 0 * torch.stack([parameter.sum() for parameter in self.network.parameters()]).sum()
 
     @property
+    def steps_of_epochs(self) -> int:
+        """How many steps of this size come before the next one in the run; `global_step` are those made."""
+        batch: int = self.trainer.fit_loop.epoch_loop.batch_idx
+        return self.current_epoch * self.epoch_steps + batch // self.options.accumulate
+
+    @property
     def learning_rate(self) -> float:
         """That of the next step, without the factor on heads."""
         return float(self.trainer.optimizers[0].param_groups[0]["lr"])
@@ -121,11 +134,34 @@ class Task(L.LightningModule):
             "look at these images; the last checkpoint is kept"
         )
 
+    def log_validation(self, measures: dict[str, tuple[float, float]]) -> None:
+        """Log each measure, and as the score the mean of what each adds to it.
+
+        One that is not finite is warned of and has no part; a score that nothing adds to is not logged.
+        """
+        parts = []
+        for name, (value, part) in measures.items():
+            if math.isfinite(value):
+                self.log(name, value)
+                parts.append(part)
+            else:
+                log.warning("%s after step %d is not a finite number: left out", name, self.global_step)
+        self.score = sum(parts) / len(parts) if parts else None
+        if self.score is None:
+            log.warning(
+                "the validation after step %d gives no score; nothing is chosen by it", self.global_step
+            )
+        else:
+            self.log(SCORE, self.score)
+
     def head_groups(self) -> list[dict[str, Any]]:
         """Parameters beside the backbone's, with their settings."""
         return []
 
+    def groups(self) -> list[dict[str, Any]]:
+        """All parameters, with their settings at the start; the backbone's batch norms are not decayed."""
+        return [*backbone_groups(self.backbone, self.options), *self.head_groups()]
+
     def configure_optimizers(self) -> Any:
-        """The optimiser; the batch-norm parameters of the backbone are not decayed."""
-        groups = [*backbone_groups(self.backbone, self.options), *self.head_groups()]
-        return optimiser_and_schedule(groups, self.options, self.epoch_steps)
+        """The optimiser and its schedule."""
+        return optimiser_and_schedule(self.groups(), self.options, self.epoch_steps)
