@@ -25,22 +25,20 @@ class Given:
     files: Mapping[str, tuple[str, Any]]
     wrong: WrongWords
 
-    def check_complete(self) -> None:
-        """Raises UsageError for needed options that are absent, and for empty paths (unset variables)."""
-        values = self._values()
-        lacking = [
-            option for option in self.table.values() if option.required and not values.get(option.name)
-        ]
+    def values(self) -> dict[str, Any]:
+        """Every option that has a value, as it was written; words count more than files.
+
+        Raises UsageError for needed options that are absent, and for values of another shape.
+        """
+        found = self._lists()
+        lacking = [option for option in self.table.values() if option.required and not found.get(option.name)]
         if lacking:
             greedy = [name for name, given in self.words.values.items() if len(given) > 1]
             loose = any(option.opt.positional for option in lacking)
             raise self.wrong.missing(lacking, greedy[-1] if greedy and loose else None)
-        for name, given in values.items():
-            if self.table[name].kind is Path and "" in given:
-                raise UsageError(f"`{self.table[name].shown}` is empty: {self.table[name].opt.help}")
+        return {name: self._shaped(self.table[name], given) for name, given in found.items()}
 
-    def _values(self) -> dict[str, list[Any]]:
-        """Every option that has a value, with its values."""
+    def _lists(self) -> dict[str, list[Any]]:
         found: dict[str, list[Any]] = {
             name: value if isinstance(value, list) else [value] for name, (_, value) in self.files.items()
         }
@@ -51,6 +49,17 @@ class Given:
             if taken:
                 found[option.name] = taken
         return found | self.words.values
+
+    def _shaped(self, option: Option, given: list[Any]) -> Any:
+        """The list, or the one value of an option that takes one; `true` and `false` of a switch."""
+        if option.kind is Path and "" in given:  # as of an unset variable
+            raise UsageError(f"`{option.shown}` is empty: {option.opt.help}")
+        if option.many:
+            return given
+        value = {"true": True, "false": False}.get(given[0], given[0]) if option.switch else given[0]
+        if len(given) > 1 or (option.switch and not isinstance(value, bool)):
+            raise self.wrong.value(option, ", ".join(map(str, given)), self._file(option.name))
+        return value
 
     def translated(self, message: str) -> UsageError:
         """The error for what jsonargparse says of a value."""

@@ -6,6 +6,7 @@ import argparse
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING
+from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
 from jsonargparse import ArgumentParser
@@ -14,7 +15,7 @@ from face_analysis.cli.commands import COMMANDS
 from face_analysis.cli.configs import read_configs
 from face_analysis.cli.given import Given
 from face_analysis.cli.option_table import CONFIG, Option, option_table
-from face_analysis.cli.words import Words, sort_words
+from face_analysis.cli.words import sort_words
 from face_analysis.cli.wrong_words import WrongWords, usage
 
 T = TypeVar("T")
@@ -32,14 +33,12 @@ def parse(command: str, options: type[T], arguments: Sequence[str]) -> T:
         sys.exit(0)
     words = sort_words(table, arguments, wrong)
     given = Given(table, words, read_configs(words.configs, table, wrong), wrong)
-    given.check_complete()
     try:
-        namespace = _parser(command, table).parse_args(_canonical(table, words))
+        namespace = _parser(command, table).parse_object(given.values())
     except _ParseError as error:
         raise given.translated(str(error)) from error
     values = {name: getattr(namespace, name) for name in table if name != CONFIG}
     given.check_ranges(values)
-    values |= {name: False for name, last in words.values.items() if last == ["false"] and table[name].switch}
     known = {name: value for name, value in values.items() if value is not None}
     return options(**{name: tuple(v) if isinstance(v, list) else v for name, v in known.items()})
 
@@ -61,12 +60,10 @@ def _parser(command: str, table: Mapping[str, Option]) -> ArgumentParser:
         formatter_class=argparse.HelpFormatter,
         print_config=None,
     )
-    parser.add_argument("--config", action="config", metavar="PATH", help=table[CONFIG].opt.help)
     needed = parser.add_argument_group("needed")
     for option in table.values():
-        if option.name != CONFIG:
-            group = needed if option.required and not option.opt.positional else parser
-            group.add_argument(*(option.flags or (option.name,)), **_settings(option))
+        group = needed if option.required and not option.opt.positional else parser
+        group.add_argument(*(option.flags or (option.name,)), **_settings(option))
     return parser
 
 
@@ -79,12 +76,31 @@ def _settings(option: Option) -> dict[str, Any]:
         settings["required"] = True
     if option.switch:
         return settings | {"action": "store_true"}
-    settings |= {"metavar": option.metavar, "type": option.kind if option.many else option.hint}
+    plain = TEXTS.get(option.kind, option.kind if option.many else option.hint)
+    settings |= {"metavar": option.metavar, "type": plain}
     if option.many:
         settings["nargs"] = "*" if option.opt.positional else "+"
     elif option.opt.positional and not option.required:
         settings["nargs"] = "?"
     return settings
+
+
+def _text(value: object) -> str | None:
+    """A word as it is; jsonargparse would read it as YAML, where `null` is none and not all names can be."""
+    if value is None or isinstance(value, str):
+        return value
+    raise ValueError(f"Got value: {value}")
+
+
+def _path(value: object) -> Path | None:
+    """The path that a word names."""
+    if isinstance(value, Path):
+        return value
+    text = _text(value)
+    return None if text is None else Path(text)
+
+
+TEXTS = {str: _text, Path: _path}
 
 
 def _help(option: Option) -> str:
@@ -95,16 +111,3 @@ def _help(option: Option) -> str:
     notes = [str(option.limits), f"default: {shown}" if shown and "default" not in text else ""]
     told = "; ".join(note for note in notes if note)
     return f"{text} ({told})" if told else text
-
-
-def _canonical(table: Mapping[str, Option], words: Words) -> list[str]:
-    """The same words in an order that leaves nothing to guess: files, options with values, the rest."""
-    line = [f"--config={file}" for file in words.configs]
-    for name, values in words.values.items():
-        if table[name].switch:
-            line += [f"--{name}"] if values == ["true"] else []
-        elif len(values) == 1:
-            line.append(f"--{name}={values[0]}")
-        else:
-            line += [f"--{name}", *values]
-    return [*line, "--", *words.loose] if words.loose else line

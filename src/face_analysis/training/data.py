@@ -19,6 +19,7 @@ from face_analysis.datasets.pairs.sets import PairSet, open_pairs
 from face_analysis.datasets.samplers import ClassBatches, GlobalBatches, PeopleBatches
 from face_analysis.datasets.sources import ImageSource, open_source
 from face_analysis.errors import EmptyDataError, UnreadableImageError, UsageError
+from face_analysis.files import first_reasons
 from face_analysis.images.chips import FaceCutter, face_cutter
 from face_analysis.images.decode import decode
 from face_analysis.losses.processes import rank, world
@@ -171,7 +172,7 @@ def require_readable(dataset: FaceDataset) -> FaceDataset:
         except UnreadableImageError as error:
             reasons.append(str(error))
     raise EmptyDataError(
-        f"{dataset.source.origin}: none of {len(reasons)} images tried can be read; the first: {reasons[0]}"
+        f"{dataset.source.origin}: none of {len(reasons)} images tried can be read:{first_reasons(reasons)}"
     )
 
 
