@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from face_analysis.cli.limits import NONE
 from face_analysis.cli.option_table import Option
 from face_analysis.cli.words import Words
 from face_analysis.cli.wrong_words import WrongWords
@@ -74,7 +75,7 @@ class Given:
         for name, given in values.items():
             option = self.table[name]
             for value in given if isinstance(given, list) else [given]:
-                if option.kind in (int, float) and value is not None and not option.limits.allow(value):
+                if value is not None and option.limits != NONE and not option.limits.allow(value):
                     raise self.wrong.out_of_range(option, value, self._file(name))
 
     def _file(self, name: str) -> str | None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, fields
+from functools import cache
 from pathlib import Path
 from types import NoneType
 from typing import Any, Literal, get_args, get_origin, get_type_hints
@@ -59,7 +61,8 @@ class Option:
         return "{" + ",".join(self.choices) + "}" if self.choices else METAVARS[self.kind]
 
 
-def option_table(command: str, options: type) -> dict[str, Option]:
+@cache
+def option_table(command: str, options: type) -> Mapping[str, Option]:
     """The options of a command by name, in the order of its dataclass; `--config` comes first."""
     hints = get_type_hints(options, include_extras=True)
     text = Opt("YAML file with any of these options; those on the command line count more")
@@ -78,6 +81,6 @@ def _option(command: str, name: str, annotated: Any, default: Any) -> Option:
     kinds = [kind for kind in get_args(hint) if kind is not NoneType]
     kind = kinds[0] if NoneType in get_args(hint) else hint
     many = get_origin(kind) is tuple
-    return Option(
-        name, get_args(kind)[0] if many else kind, many, opt, hint, limits_of(command, name), default
-    )
+    kind = get_args(kind)[0] if many else kind
+    limits = limits_of(command, name) if kind in (int, float) else NONE
+    return Option(name, kind, many, opt, hint, limits, default)

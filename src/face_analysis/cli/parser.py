@@ -26,7 +26,7 @@ def parse(command: str, options: type[T], arguments: Sequence[str]) -> T:
 
     An option on the command line wins over the same one in a file of `--config`.
     """
-    table = option_table(command, options)
+    table = option_table(command, options)  # type: ignore[arg-type]  # classes are hashable
     wrong = WrongWords(command, table)
     if any(word in ("-h", "--help") for word in arguments):
         _parser(command, table).print_help()
