@@ -28,7 +28,7 @@ def main(arguments: Sequence[str]) -> int:
     try:
         import shtab
     except ImportError:
-        raise UsageError("completion needs `pip install face-analysis[completion]`") from None
+        raise UsageError("completion needs the package shtab: `pip install shtab`") from None
     print(shtab.complete(_program(shtab.FILE), shell=options.shell))
     return 0
 

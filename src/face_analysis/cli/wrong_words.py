@@ -62,7 +62,7 @@ class WrongWords:
         if positional is not None and positional.opt.positional:
             return self._error(f"`{flag}`: {positional.shown} is given as a word, without an option")
         elsewhere = _commands_with(flag)
-        names = [option.name for option in self.table.values() if not option.opt.positional]
+        names = ["help", *(option.name for option in self.table.values() if not option.opt.positional)]
         if elsewhere and not get_close_matches(name, names, 1, 0.9):
             return self._error(f"`{flag}` is an option of {elsewhere}, not of `{self.command}`")
         longer = sorted(own for own in names if len(name) > 2 and own.startswith(name))
