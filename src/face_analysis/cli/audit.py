@@ -48,8 +48,6 @@ class AuditOptions:
 def main(arguments: Sequence[str]) -> int:
     """Exit status 0, or 1 when images could not be read; a table of what was found goes to stdout."""
     options = parse("audit", AuditOptions, arguments)
-    if not options.lists or not 0 < options.similarity <= 1 or options.workers < 0:
-        raise UsageError("name lists; --similarity must lie over 0, at most 1, and --workers be at least 0")
     from tqdm import tqdm
 
     from face_analysis.audit.report import audit

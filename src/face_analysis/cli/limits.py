@@ -31,7 +31,7 @@ LIMITS = {
     "each": COUNT,
     "epochs": COUNT,
     "fmr": SHARE,
-    "images": COUNT,
+    "images": Limits(least=4),
     "lists": COUNT,
     "memory": Limits(over=0),
     "min_size": AMOUNT,

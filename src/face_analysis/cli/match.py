@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from face_analysis import __version__
 from face_analysis.cli.parser import parse
-from face_analysis.errors import UsageError
 from face_analysis.files import write_text
 from face_analysis.options import Opt, to_yaml
 from face_analysis.outputs import Overwrite, Resume, claim_folder
@@ -53,8 +52,6 @@ class MatchOptions:
 def main(arguments: Sequence[str]) -> int:
     """Exit status 0; the rates go to stdout."""
     options = parse("match", MatchOptions, arguments)
-    if not 0 < options.fmr <= 1 or options.tail < 0 or options.memory <= 0:
-        raise UsageError("--fmr must be over 0 and at most 1, --tail at least 0, --memory over 0")
     from tqdm import tqdm
 
     from face_analysis.matching.match import match

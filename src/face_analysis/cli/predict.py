@@ -78,8 +78,6 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _check(options: PredictOptions) -> None:
-    if options.batch_size < 1 or options.workers < 0:
-        raise UsageError("--batch_size must be at least 1, and --workers at least 0")
     if options.photos and (options.source is not None or options.image_list is not None):
         raise UsageError("give the photos once: as words, or by --source and --image_list")
     if options.dest is None and (options.resume or options.format == "parquet"):
