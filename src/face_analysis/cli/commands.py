@@ -72,6 +72,11 @@ OPTIONS = {
 """`module:class` in this folder of each command's options, also of the original's own `feature_match`."""
 
 
+def program(command: str) -> str:
+    """How a command is called: a script of the original system that has no other name by its file."""
+    return f"face-analysis {command}" if command.split()[0] in COMMANDS else f"{command}.py"
+
+
 def options_of(command: str) -> type:
     """The dataclass of a command's options. Loads the command's module, and nothing heavy with it."""
     module, name = OPTIONS[command].split(":")

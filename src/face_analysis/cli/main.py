@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from face_analysis import __version__
-from face_analysis.cli.commands import COMMANDS, overview
+from face_analysis.cli.commands import COMMANDS, overview, program
 from face_analysis.cli.wrong_words import wrong_command
 from face_analysis.errors import FaceAnalysisError, UsageError
 
@@ -31,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def run(words: Sequence[str]) -> int:
     """Run a command by its words; an error becomes a message on stderr and its exit status."""
     command = importlib.import_module(f"face_analysis.cli.{words[0]}")
-    return _guarded(f"face-analysis {words[0]}", lambda: int(command.main(words[1:])))
+    return _guarded(program(words[0]), lambda: int(command.main(words[1:])))
 
 
 def _without_command(word: str) -> int:

@@ -11,7 +11,7 @@ from typing import Any, NoReturn, TypeVar
 
 from jsonargparse import ArgumentParser
 
-from face_analysis.cli.commands import COMMANDS
+from face_analysis.cli.commands import COMMANDS, program
 from face_analysis.cli.configs import read_configs
 from face_analysis.cli.given import Given
 from face_analysis.cli.option_table import CONFIG, Option, option_table
@@ -54,7 +54,7 @@ class _Parser(ArgumentParser):
 
 def _parser(command: str, table: Mapping[str, Option]) -> ArgumentParser:
     parser = _Parser(
-        prog=f"face-analysis {command}",
+        prog=program(command),
         usage=usage(command, table),
         description=COMMANDS.get(command, ""),
         formatter_class=argparse.HelpFormatter,

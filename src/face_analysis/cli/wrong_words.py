@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
 
-from face_analysis.cli.commands import COMMANDS, OPTIONS, actions_of, options_of
+from face_analysis.cli.commands import COMMANDS, OPTIONS, actions_of, options_of, program
 from face_analysis.cli.option_table import Option, option_table
 from face_analysis.errors import UsageError
 
@@ -39,7 +39,7 @@ def usage(command: str, table: Mapping[str, Option]) -> str:
         for option in table.values()
         if option.required and not option.opt.positional
     ]
-    return " ".join([f"face-analysis {command}", *words, *needed, "[options]"])
+    return " ".join([program(command), *words, *needed, "[options]"])
 
 
 class WrongWords:
@@ -52,7 +52,7 @@ class WrongWords:
     def _error(self, text: str) -> UsageError:
         return UsageError(
             f"{text}\nusage: {usage(self.command, self.table)}\n"
-            f"`face-analysis {self.command} --help` lists the options"
+            f"`{program(self.command)} --help` lists the options"
         )
 
     def unknown(self, flag: str) -> UsageError:
