@@ -5,7 +5,7 @@ from __future__ import annotations
 from face_analysis.cli.commands import options_of
 from face_analysis.cli.option_table import CONFIG, Option, option_table
 
-VALUES = {"int": "1", "float": "0.5", "str": "word", "Path": "path"}
+VALUES = {"int": "4", "float": "0.5", "str": "word", "Path": "path"}
 
 
 def table_of(command: str) -> dict[str, Option]:
