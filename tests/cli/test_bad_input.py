@@ -70,7 +70,7 @@ def test_packing_to_a_full_disk_says_so_and_keeps_the_file_that_was_there(
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, limits[1]))
     try:
-        status, _, err = run(words)
+        status, _, err = run(f"{words} --overwrite")
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert status == 1
@@ -89,8 +89,9 @@ def test_pack_lists_what_does_not_decode_and_packs_the_rest(run: Run, patterns: 
     status, out, err = run(f"pack -l {image_list} -a age -d {tmp_path}/out.lmdb")
     assert status == 1
     assert "3 images" in out
-    assert "out.errors.csv" in err
-    assert str(tmp_path / "cut.jpg") in (tmp_path / "out.errors.csv").read_text()
+    errors = next(tmp_path.glob("out.*errors.csv"))
+    assert errors.name in err
+    assert str(tmp_path / "cut.jpg") in errors.read_text()
 
 
 def test_resuming_from_another_tasks_run_is_refused(
