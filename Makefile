@@ -3,12 +3,15 @@ PYTHON ?= python3
 BIN := .venv/bin
 export MPLBACKEND := Agg
 
-.PHONY: demo test lint bench
+.PHONY: demo test test-all lint bench
 
 demo: .venv/installed
 	$(BIN)/face-analysis demo --output demo-output
 
 test: .venv/installed
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow"
+
+test-all: .venv/installed
 	$(BIN)/python -m pytest -n 2 --dist worksteal --cov --cov-report=term:skip-covered
 
 lint: .venv/installed

@@ -12,12 +12,15 @@ import secrets
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from itertools import islice
 from pathlib import Path
 
 from face_analysis.errors import WriteError
 from face_analysis.types import ImageFailure
 
 _PARTIAL = re.compile(r"\.([0-9a-f]{12})-[0-9a-f]{8}\.partial")
+FIRST = 3
+"""How many reasons a message tells."""
 
 
 @contextmanager
@@ -97,6 +100,11 @@ def _not_finite(cell: object) -> bool:
     return isinstance(cell, float) and not math.isfinite(cell)
 
 
+def first_reasons(reasons: Iterable[str]) -> str:
+    """The first of the different reasons, each after a line break and indented."""
+    return "".join(f"\n  {reason}" for reason in islice(dict.fromkeys(reasons), FIRST))
+
+
 class FailureLog:
     """`errors.csv`: a row (path, reason) for each image that could not be used, each image once.
 
@@ -106,9 +114,10 @@ class FailureLog:
     def __init__(self, path: Path, *, keep: bool = False) -> None:
         self.path = path
         self.seen: set[str] = set()
+        self.first: list[str] = []
         if keep and path.exists():
             with path.open(newline="", encoding="utf-8", errors="surrogateescape") as file:
-                self.seen = {row["path"] for row in csv.DictReader(file)}
+                self._note({row["path"]: row["reason"] for row in csv.DictReader(file)})
         else:
             path.unlink(missing_ok=True)
 
@@ -129,10 +138,18 @@ class FailureLog:
                 writer.writerows(new.items())
         except OSError as error:
             raise WriteError(self.path, error) from error
-        self.seen.update(new)
+        self._note(new)
+
+    def _note(self, failures: dict[str, str]) -> None:
+        self.seen.update(failures)
+        left = FIRST - len(self.first)
+        self.first += [
+            f"{path}: {reason.removeprefix(f'{path}: ')}" for path, reason in islice(failures.items(), left)
+        ]
 
     def report(self) -> int:
-        """Say how many there were; the exit status of the command: 1 if any, else 0."""
+        """Say how many there were, and the first reasons; the exit status: 1 if any, else 0."""
         if self.seen:
-            print(f"{len(self)} images could not be used: see {self.path}", file=sys.stderr)
+            told = f"{len(self)} images could not be used: see {self.path}"
+            print(told + first_reasons(self.first), file=sys.stderr)
         return 1 if self.seen else 0

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,17 +16,17 @@ from face_analysis.models.backbone import build_backbone
 from face_analysis.models.weights import save_model
 from face_analysis.zoo.card import BackboneConfig, ModelCard, recognition_card
 
-Run = Callable[[str], tuple[int, str, str]]
+Run = Callable[[str | Sequence[str]], tuple[int, str, str]]
 
 
 @pytest.fixture
 def run(capsys: pytest.CaptureFixture[str]) -> Run:
     """Run a command line; gives exit status, stdout, stderr."""
 
-    def call(words: str) -> tuple[int, str, str]:
+    def call(words: str | Sequence[str]) -> tuple[int, str, str]:
         capsys.readouterr()
         try:
-            status = main(words.split())
+            status = main(words.split() if isinstance(words, str) else words)
         except SystemExit as stop:
             status = int(stop.code or 0)
         captured = capsys.readouterr()

@@ -143,3 +143,37 @@ def test_evaluate_takes_what_predict_writes_of_photos_with_several_faces(
     one, two = (json.loads((tmp_path / name / "metrics.json").read_text()) for name in ("e1", "e2"))
     assert one == two
     assert (one["images"], one["missing"]) == (2, 2)
+
+
+@pytest.fixture
+def unreadable(tmp_path: Path) -> Path:
+    """A list of five images, none of which is one, beside their folder."""
+    (tmp_path / "broken").mkdir()
+    for number in range(5):
+        (tmp_path / "broken" / f"{number}.jpg").write_bytes(b"no image" * 40)
+    lines = [f"broken/{number}.jpg 0 1 20\n" for number in range(5)]
+    (tmp_path / "broken.txt").write_text("".join(lines))
+    return tmp_path / "broken.txt"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "predict -s {0} -i {1} -m {2} -d {3}",
+        "predict -s {0} -i {1} -m {2} --aligned -d {3}",
+        "extract -s {0} -i {1} -d {3}",
+        "align {0}/broken {3}",
+        "audit {1} -s {0} -d {3}",
+        "pack -l {1} -s {0} -a race -d {3}/x.lmdb",
+        "pack -s {0} -d {3}/x.lmdb",
+        "train -a race -t {1} -ts {0} -v {1} -vs {0} --depth 18 --width 0.125 -w 0 -o {3}",
+    ],
+)
+def test_where_no_image_can_be_read_the_first_reasons_are_told(
+    run: Run, unreadable: Path, models: dict[str, Path], tmp_path: Path, words: str
+) -> None:
+    status, _, err = run(words.format(unreadable.parent, unreadable, models["joint"], tmp_path / "made"))
+    assert status != 0
+    reasons = [line for line in err.splitlines() if ".jpg: not an image" in line]
+    assert len(reasons) == 3
+    assert [reason.split(".jpg")[0][-1] for reason in reasons] == ["0", "1", "2"]

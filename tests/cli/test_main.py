@@ -1,40 +1,93 @@
 from __future__ import annotations
 
+import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from face_analysis.cli.main import COMMANDS
+from face_analysis import __version__
+from face_analysis.cli.commands import COMMANDS, OPTIONS
+from tests.cli.command_words import table_of
 from tests.cli.conftest import Run
 
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.mark.parametrize(
-    "command", [name for name in COMMANDS if name not in ("annotations", "models", "pairs")]
-)
-def test_help_tells_the_options_without_loading_torch(command: str) -> None:
+def python(*words: str, **options: Any) -> subprocess.CompletedProcess[bytes]:
+    """Run `python -m face_analysis` with these words in a process of its own."""
+    return subprocess.run(
+        [sys.executable, "-m", "face_analysis", *words], capture_output=True, check=False, **options
+    )
+
+
+@pytest.mark.parametrize("command", OPTIONS)
+def test_help_tells_every_option_without_loading_torch(command: str) -> None:
     code = (
-        "import sys; from face_analysis.cli.main import main\n"
-        f"try: main(['{command}', '--help'])\n"
+        "import sys; from face_analysis.cli.main import run\n"
+        f"try: run([*{command.split()}, '--help'])\n"
         "except SystemExit as stop: assert not stop.code\n"
         "assert 'torch' not in sys.modules and 'matplotlib' not in sys.modules"
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
     assert "--config" in result.stdout
+    for option in table_of(command).values():
+        assert all(flag in result.stdout for flag in option.flags)
+    assert "<class" not in result.stdout
 
 
-def test_no_command_an_unknown_one_and_help(run: Run) -> None:
-    assert run("")[0] == 2
+def test_the_overview_names_every_command_and_how_to_begin(run: Run) -> None:
+    status, out, err = run("")
+    assert (status, out) == (2, "")
+    assert all(f"\n  {name} " in err for name in COMMANDS)
     status, out, _ = run("--help")
     assert status == 0
-    assert all(name in out for name in COMMANDS)
-    status, out, err = run("fly")
-    assert (status, out) == (2, "")
-    assert "no command `fly`" in err
+    assert out.strip() == err.strip()
+    assert "face-analysis predict photo.jpg" in out
+    assert len(out.splitlines()) <= 40
+    assert max(map(len, out.splitlines())) <= 110
+
+
+def test_python_m_is_the_command() -> None:
+    assert python("--version").stdout.decode().strip() == __version__
+    result = python("models", "list")
+    assert result.returncode == 0
+    assert b"sface" in result.stdout
+
+
+def test_a_reader_that_goes_away_causes_no_traceback() -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "wb") as closed:
+        for words in (["models", "list"], ["--help"], ["predict", "--help"]):
+            command = [sys.executable, "-m", "face_analysis", *words]
+            result = subprocess.run(command, stdout=closed, stderr=subprocess.PIPE, check=False)
+            assert result.returncode in (0, 1)
+            assert result.stderr == b""
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
+def test_a_full_disk_under_stdout_is_said_in_a_line() -> None:
+    with Path("/dev/full").open("wb") as full:
+        command = [sys.executable, "-m", "face_analysis", "models", "list"]
+        result = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert result.returncode == 1
+    assert result.stderr == "face-analysis models: writing: No space left on device\n"
+
+
+@pytest.mark.parametrize("encoding", ["utf-8:strict", "ascii:strict"])
+def test_names_that_are_not_utf8_are_printed(photos: Path, tmp_path: Path, encoding: str) -> None:
+    name = b"\xff\xe9.jpg"
+    shutil.copy(photos / "hopper.jpg", os.fsencode(tmp_path) + b"/" + name)
+    environment = os.environ | {"PYTHONIOENCODING": encoding}
+    layout = () if encoding.startswith("ascii") else ("--format", "csv")
+    result = python("predict", os.fsdecode(name), *layout, cwd=tmp_path, env=environment)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.splitlines()[-1].startswith(name if layout else rb"\udcff\udce9.jpg: face at")
 
 
 def test_a_configuration_written_by_a_run_starts_it_again(run: Run, patterns: Path, tmp_path: Path) -> None:

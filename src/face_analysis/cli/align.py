@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from face_analysis.cli.parser import parse
-from face_analysis.errors import UsageError
 from face_analysis.files import write_text
 from face_analysis.options import Opt, to_yaml
 from face_analysis.outputs import Overwrite, Resume, claim_folder
@@ -35,8 +34,6 @@ class AlignOptions:
 def main(arguments: Sequence[str]) -> int:
     """Exit status 0, or 1 when photos could not be read; the list of chips goes to stdout."""
     options = parse("align", AlignOptions, arguments)
-    if not 1 <= options.quality <= 100 or options.workers < 0:
-        raise UsageError("--quality must lie between 1 and 100, and --workers be at least 0")
     from tqdm import tqdm
 
     from face_analysis.datasets.sources import open_source

@@ -155,8 +155,6 @@ def split(arguments: Sequence[str]) -> int:
         raise UsageError("--names takes a name of its own for each of --shares")
     if any(Path(name).name != name for name in options.names):
         raise UsageError(f"--names {' '.join(options.names)}: give names without folders")
-    if options.seed < 0:
-        raise UsageError(f"--seed {options.seed}: must be at least 0")
     from face_analysis.datasets.lists.group_files import read_groups
     from face_analysis.datasets.lists.image_list import read_image_list
     from face_analysis.datasets.lists.splits import split_list
@@ -198,8 +196,6 @@ def _count_claim(options: CountOptions) -> AbstractContextManager[None]:
 def count(arguments: Sequence[str]) -> int:
     """Print how many images there are of each race, gender and band of age; write CSV and figure."""
     options = parse("annotations count", CountOptions, arguments)
-    if not options.lists:
-        raise UsageError("name one or more image lists")
     from face_analysis.datasets.lists.image_list import read_image_list
 
     lists = {str(path): read_image_list(path) for path in options.lists}

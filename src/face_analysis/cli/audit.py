@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from face_analysis.cli.parser import parse
 from face_analysis.errors import UsageError
-from face_analysis.files import write_text
+from face_analysis.files import first_reasons, write_text
 from face_analysis.options import Opt, to_yaml
 from face_analysis.outputs import Overwrite, claim_folder
 
@@ -48,8 +49,6 @@ class AuditOptions:
 def main(arguments: Sequence[str]) -> int:
     """Exit status 0, or 1 when images could not be read; a table of what was found goes to stdout."""
     options = parse("audit", AuditOptions, arguments)
-    if not options.lists or not 0 < options.similarity <= 1 or options.workers < 0:
-        raise UsageError("name lists; --similarity must lie over 0, at most 1, and --workers be at least 0")
     from tqdm import tqdm
 
     from face_analysis.audit.report import audit
@@ -71,6 +70,9 @@ def main(arguments: Sequence[str]) -> int:
         if options.fix is not None:
             _fix(report, options)
     print(f"\nreport: {options.dest / 'audit.html'}")
+    if complete.reasons:
+        told = f"{len(complete.reasons)} images could not be read: see {options.dest / 'unreadable.csv'}"
+        print(told + first_reasons(complete.reasons.values()), file=sys.stderr)
     return 1 if complete.reasons else 0
 
 

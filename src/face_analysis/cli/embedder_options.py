@@ -29,8 +29,8 @@ class EmbedderOptions:
 
 def embedder_of(options: EmbedderOptions, *, flip: bool) -> Embedder:
     """The embedder; with `flip` the mirrored chip's embedding is added. Raises UsageError and more."""
-    if options.batch_size < 1 or options.scale == 0:
-        raise UsageError("--batch_size must be at least 1, and --scale not 0")
+    if options.scale == 0:
+        raise UsageError("--scale 0: must be another number, as pixels are divided by it")
     from face_analysis.inference.embedder import ModelInput, WithMirror, open_embedder
 
     given = ModelInput(options.colour, options.mean, options.scale)

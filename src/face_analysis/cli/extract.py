@@ -70,8 +70,6 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _check(options: ExtractOptions) -> None:
-    if options.workers < 0:
-        raise UsageError("--workers must be at least 0")
     if options.format == "original" and options.faces == "all" and not options.aligned:
         raise UsageError("--format original holds one face an image: give --faces largest or centre")
 

@@ -9,7 +9,6 @@ from tempfile import TemporaryDirectory
 from typing import Annotated
 
 from face_analysis.cli.parser import parse
-from face_analysis.errors import UsageError
 from face_analysis.files import FailureLog, write_text
 from face_analysis.options import Opt, to_yaml
 from face_analysis.outputs import Overwrite, claim_file
@@ -31,8 +30,6 @@ class FeatureMatchOptions:
 def main(arguments: Sequence[str]) -> int:
     """Exit status 0, or 1 when files of the lists could not be used; the files written go to stdout."""
     options = parse("feature_match", FeatureMatchOptions, arguments)
-    if options.memory <= 0:
-        raise UsageError("--memory must be over 0")
     from tqdm import tqdm
 
     from face_analysis.matching.comparison import compare

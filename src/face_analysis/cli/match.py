@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from face_analysis import __version__
 from face_analysis.cli.parser import parse
-from face_analysis.errors import EmptyDataError, UsageError
+from face_analysis.errors import EmptyDataError
 from face_analysis.files import FailureLog, write_text
 from face_analysis.json_files import write_json
 from face_analysis.options import Opt, to_yaml
@@ -53,8 +53,6 @@ class MatchOptions:
 def main(arguments: Sequence[str]) -> int:
     """Exit status 0, or 1 where rows are no embeddings; the rates go to stdout."""
     options = parse("match", MatchOptions, arguments)
-    if not 0 < options.fmr <= 1 or options.tail < 0 or options.memory <= 0:
-        raise UsageError("--fmr must be over 0 and at most 1, --tail at least 0, --memory over 0")
     from tqdm import tqdm
 
     from face_analysis.matching.match import match

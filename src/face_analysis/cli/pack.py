@@ -104,9 +104,6 @@ def verify(arguments: Sequence[str]) -> int:
 
 
 def _check(options: PackOptions) -> None:
-    sizes = options.size is None or options.size > 0
-    if not 1 <= options.quality <= 100 or options.workers < 0 or not sizes:
-        raise UsageError("--quality must lie between 1 and 100, --size be at least 1, --workers at least 0")
     if options.whole and not options.align:
         raise UsageError("--whole goes with --align")
     _check_masks(options)

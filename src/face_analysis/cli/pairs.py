@@ -57,10 +57,10 @@ def main(arguments: Sequence[str]) -> int:
 def build(arguments: Sequence[str]) -> int:
     """Build the sets of `.bin` files, or with a protocol one of photos."""
     options = parse("pairs build", BuildOptions, arguments)
-    if options.workers < 0 or (options.pairs is not None and options.protocol in (None, *CFP)):
-        raise UsageError("--workers must be at least 0, and --pairs go with --protocol lfw, list or people")
-    if options.each < 1 or (options.protocol == "people" and options.pairs is None):
-        raise UsageError("--protocol people needs --pairs, a list with classes, and --each at least 1")
+    if options.pairs is not None and options.protocol in (None, *CFP):
+        raise UsageError("--pairs goes with --protocol lfw, list or people")
+    if options.protocol == "people" and options.pairs is None:
+        raise UsageError("--protocol people needs --pairs, a list with classes")
     return _build_bins(options) if options.protocol is None else _build_photos(options)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from face_analysis.options import Opt, to_yaml
 from face_analysis.outputs import Overwrite, Resume, claim_file, claim_folder, own_names
 
 if TYPE_CHECKING:
+    from face_analysis.datasets.predictions.files import Layout
     from face_analysis.datasets.sources import ImageSource
     from face_analysis.images.chips import FaceCutter
     from face_analysis.inference.attributes import AttributePredictor
@@ -48,10 +48,16 @@ class PredictOptions:
     depth: Annotated[int, Opt("of original .pth models: 50, 100, 152", "-dp")] = 50
     workers: Annotated[int, Opt("threads that decode, detect and align", "-w")] = 2
     format: Annotated[
-        Literal["csv", "jsonl", "parquet", "original"], Opt("of the file; original: path and codes as text")
-    ] = "csv"
+        Literal["csv", "jsonl", "parquet", "original"] | None,
+        Opt("of the file, or of what is printed; original: path and codes as text (default: csv, or words)"),
+    ] = None
     resume: Resume = False
     overwrite: Overwrite = False
+
+    @property
+    def layout(self) -> Layout:
+        """The format of the file."""
+        return self.format or "csv"
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -72,12 +78,10 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _check(options: PredictOptions) -> None:
-    if options.batch_size < 1 or options.workers < 0:
-        raise UsageError("--batch_size must be at least 1, and --workers at least 0")
     if options.photos and (options.source is not None or options.image_list is not None):
         raise UsageError("give the photos once: as words, or by --source and --image_list")
-    if options.dest is None and (options.resume or options.format != "csv"):
-        raise UsageError("--resume and --format need a folder to write to: give --dest")
+    if options.dest is None and (options.resume or options.format == "parquet"):
+        raise UsageError("--resume and --format parquet need a folder to write to: give --dest")
 
 
 def _source(options: PredictOptions) -> ImageSource:
@@ -112,7 +116,7 @@ def _write(
 
     origin = options.image_list or source.origin
     name = origin.name if origin.is_dir() else origin.stem
-    path = dest / f"{name}_predictions{SUFFIXES[options.format]}"
+    path = dest / f"{name}_predictions{SUFFIXES[options.layout]}"
     config, errors = dest / f"{name}_config.yaml", dest / f"{name}_errors.csv"
     claim = claim_file(
         path,
@@ -130,7 +134,7 @@ def _write(
     ):
         write_text(config, to_yaml(options))
         failures = FailureLog(errors, keep=options.resume)
-        run = PredictionRun(path, options.format, options.batch_size, options.workers, options.resume)
+        run = PredictionRun(path, options.layout, options.batch_size, options.workers, options.resume)
         for row, photo in predict_source(source, cutter, predictor, failures, run, _settings(options)):
             unread += photo.failure is not None
             annotate(row, photo)
@@ -143,20 +147,22 @@ def _write(
 def _print(
     options: PredictOptions, source: ImageSource, cutter: FaceCutter, predictor: AttributePredictor
 ) -> int:
+    from face_analysis.cli.printed import print_photos
+    from face_analysis.datasets.predictions.files import PredictionColumns
     from face_analysis.inference.pipeline import analyse, inputs
-    from face_analysis.reports.describe import describe
 
-    status = 0
+    columns = PredictionColumns(
+        predictor.attributes, located=cutter.detector is not None, intervals=predictor.gives_intervals
+    )
     with _copies(options, source) as annotate:
-        photos = analyse(inputs(source), cutter, predictor, options.batch_size, options.workers)
-        for row, photo in enumerate(photos):
-            if photo.failure is not None:
-                print(photo.failure.reason, file=sys.stderr)
-                status = 1
-                continue
-            print("\n".join(describe(photo)), flush=True)
-            annotate(row, photo)
-    return status
+
+        def photos() -> Iterator[Photo]:
+            analysed = analyse(inputs(source), cutter, predictor, options.batch_size, options.workers)
+            for row, photo in enumerate(analysed):
+                yield photo
+                annotate(row, photo)
+
+        return 1 if print_photos(photos(), options.format, columns) else 0
 
 
 @contextmanager
@@ -194,4 +200,5 @@ def _read(options: PredictOptions, source: ImageSource) -> list[Path | None]:
 def _settings(options: PredictOptions) -> dict[str, str]:
     """What the predictions depend on: all but where they go, and how many threads make them."""
     aside = {"dest", "annotate", "workers", "resume", "overwrite", "photos", "source", "image_list"}
-    return {name: str(value) for name, value in vars(options).items() if name not in aside}
+    values = vars(options) | {"format": options.layout}
+    return {name: str(value) for name, value in values.items() if name not in aside}

@@ -47,7 +47,7 @@ def main(arguments: Sequence[str]) -> int:
     """Exit status 0; the path of the page goes to stdout."""
     options = parse("report", ReportOptions, arguments)
     matches = [folder for folder in options.folders if (folder / ABOUT).is_file()]
-    if not options.folders or (matches and len(options.folders) > 1):
+    if matches and len(options.folders) > 1:
         raise UsageError("a report is of one match, or of training runs: give their folders")
     if len({folder.resolve() for folder in options.folders}) < len(options.folders):
         raise UsageError("a folder is given twice: give each run once")

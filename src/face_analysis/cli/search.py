@@ -80,8 +80,6 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _threshold(options: SearchOptions) -> float | None:
-    if options.top < 1 or options.memory <= 0:
-        raise UsageError("--top must be at least 1, --memory over 0")
     if options.threshold is not None and options.card is not None:
         raise UsageError("give --threshold or --card, not both")
     from face_analysis.matching.thresholds import read_threshold

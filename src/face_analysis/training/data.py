@@ -19,6 +19,7 @@ from face_analysis.datasets.pairs.sets import PairSet
 from face_analysis.datasets.samplers import ClassBatches, GlobalBatches, PeopleBatches
 from face_analysis.datasets.sources import open_people, open_source
 from face_analysis.errors import EmptyDataError, UnreadableImageError, UsageError
+from face_analysis.files import first_reasons
 from face_analysis.images.chips import FaceCutter, face_cutter
 from face_analysis.losses.processes import rank, world
 from face_analysis.training.options import TrainOptions
@@ -26,9 +27,8 @@ from face_analysis.training.options import TrainOptions
 IMAGES, TOTAL, ORDER = "images", "total", "order"
 """The entries of a loader's state in a checkpoint."""
 TRAINING_IMAGES = "training images"
-TRIED, SHOWN = 8, 3
-"""Images that are read before a run begins, to see that they are where they are said to be, and reasons told
-where none is."""
+TRIED = 8
+"""Images that are read before a run begins, to see that they are where they are said to be."""
 
 
 class PairImages(Dataset[FaceBatch]):
@@ -176,8 +176,7 @@ def require_readable(dataset: FaceDataset) -> FaceDataset:
         except UnreadableImageError as error:
             reasons.append(str(error))
     raise EmptyDataError(
-        f"{dataset.source.origin}: none of {len(reasons)} images tried can be read; "
-        f"the first: {'; '.join(reasons[:SHOWN])}"
+        f"{dataset.source.origin}: none of {len(reasons)} images tried can be read:{first_reasons(reasons)}"
     )
 
 

@@ -22,7 +22,7 @@ class TrainOptions:
     """What a training run is told. Paths are relative to the working folder."""
 
     attribute: Annotated[
-        tuple[str, ...],
+        tuple[Literal["race", "gender", "age", "recognition"], ...],
         Opt("race, gender or age (several: a head for each on one network), or recognition", "-a"),
     ]
     train_source: Annotated[Path | None, Opt("folder of training images, an LMDB or a .rec", "-ts")] = None

@@ -12,6 +12,7 @@ import numpy as np
 from face_analysis.datasets.lmdb import format as fmt
 from face_analysis.datasets.lmdb.unfinished import UnfinishedLmdb
 from face_analysis.errors import EmptyDataError, UsageError
+from face_analysis.files import first_reasons
 
 BATCH_RECORDS = 2048
 BATCH_BYTES = 32 * 2**20
@@ -100,7 +101,8 @@ class LmdbWriter:
 
     def _finish(self) -> None:
         if not self._paths:
-            raise EmptyDataError(f"{self.path}: no image is left to pack; nothing was written")
+            reasons = first_reasons(self.failed.values())
+            raise EmptyDataError(f"{self.path}: no image is left to pack; nothing was written{reasons}")
         labels = {name: np.array(values, np.int64) for name, values in self._labels.items()}
         largest = int(labels[fmt.column_of(self._attribute)].max())
         count = len(self._paths)

@@ -105,10 +105,20 @@ def write_predictions(
             return _write_parquet(partial, columns, records)
         try:
             with partial.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file:
-                lines = {"csv": _csv_lines, "jsonl": _json_lines, "original": _text_lines}[layout]
-                return _put(file, lines(columns, records)) - (layout == "csv")
+                return _put(file, prediction_lines(columns, records, layout)) - (layout == "csv")
         except OSError as error:
             raise WriteError(path, error) from error
+
+
+def prediction_lines(columns: PredictionColumns, records: Iterable[Record], layout: Layout) -> Iterator[str]:
+    """The lines of a file of predictions, each with its end, as records come; CSV begins with its header.
+
+    Raises UsageError for Parquet, which has no lines.
+    """
+    lines = {"csv": _csv_lines, "jsonl": _json_lines, "original": _text_lines}
+    if layout not in lines:
+        raise UsageError(f"--format {layout} cannot be printed: give --dest")
+    return lines[layout](columns, records)
 
 
 def _put(file: IO[str], lines: Iterable[str]) -> int:
@@ -148,7 +158,12 @@ def _text(value: Any, column: str) -> str:
 
 def _json_lines(columns: PredictionColumns, records: Iterable[Record]) -> Iterator[str]:
     for record in records:
-        yield json.dumps({name: record[name] for name in columns.names}, ensure_ascii=False) + "\n"
+        line = json.dumps({name: record[name] for name in columns.names}, ensure_ascii=False)
+        try:
+            line.encode()
+        except UnicodeEncodeError:  # bytes of a name that are no UTF-8, and so no JSON: escaped
+            line = json.dumps({name: record[name] for name in columns.names})
+        yield f"{line}\n"
 
 
 def _text_lines(columns: PredictionColumns, records: Iterable[Record]) -> Iterator[str]:
