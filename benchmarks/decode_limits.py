@@ -24,7 +24,8 @@ from numpy.typing import NDArray
 from PIL import Image as Pillow
 from process_memory import megabytes
 
-from face_analysis.images.decode import MAX_PIXELS, decode
+from face_analysis.images.decode import decode
+from face_analysis.images.limits import MAX_PIXELS
 
 Pixels = NDArray[np.uint8]
 

@@ -22,6 +22,8 @@ from pathlib import Path
 from random import Random
 
 import cv2
+import PIL
+import pillow_heif
 import simplejpeg
 from image_mutations import mutated
 from image_seeds import seeds
@@ -30,7 +32,7 @@ from process_memory import megabytes
 from face_analysis.errors import UnreadableImageError
 from face_analysis.images.decode import decode
 
-SHARES = {"JPEG": 2, "PNG": 2, "WebP": 2, "GIF": 1, "BMP": 1, "TIFF": 1, "PNM": 1}
+SHARES = {"JPEG": 4, "PNG": 4, "WebP": 4, "GIF": 2, "BMP": 1, "TIFF": 2, "PNM": 1, "AVIF": 1, "HEIC": 1}
 """Most of the files are of the formats of most photos."""
 PATIENCE = 60.0
 """Seconds of waiting after which a file counts as hanging; other work may share the machine."""
@@ -49,7 +51,7 @@ def worker(form: str, seed: int, wire: Connection) -> None:
     """Decode the files whose numbers come over the wire; answer with outcome, seconds and megabytes."""
     resource.setrlimit(resource.RLIMIT_AS, (ADDRESS_SPACE, ADDRESS_SPACE))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # libpng writes its errors there
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # libtiff writes its errors there
     cv2.setNumThreads(1)
     images = seeds()[form]
     wire.send("ready")
@@ -119,7 +121,8 @@ def main() -> None:
     parser.add_argument("--formats", nargs="+", default=list(SHARES), choices=list(SHARES))
     options = parser.parse_args()
     versions = (
-        f"python {platform.python_version()}, opencv {cv2.__version__}, simplejpeg {simplejpeg.__version__}"
+        f"python {platform.python_version()}, pillow {PIL.__version__}, simplejpeg {simplejpeg.__version__}, "
+        f"pillow-heif {pillow_heif.__version__}"
     )
     shares = sum(SHARES[form] for form in options.formats)
     rows = []

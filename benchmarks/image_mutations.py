@@ -8,6 +8,9 @@ import zlib
 from collections.abc import Callable
 from random import Random
 
+_BOXES = re.compile(
+    rb"[\s\S]{4}(?:ftyp|meta|hdlr|pitm|iloc|iinf|infe|iprp|ipco|ipma|ispe|pixi|av1C|hvcC|colr|irot|imir|mdat|Exif)"
+)
 MARKS = {
     "JPEG": re.compile(rb"\xff[\xc0-\xfe]"),
     "PNG": re.compile(rb"[\s\S]{4}(?:IHDR|PLTE|tRNS|IDAT|IEND|eXIf|iCCP|tEXt|acTL|fcTL|fdAT)"),
@@ -16,6 +19,8 @@ MARKS = {
     "BMP": re.compile(rb"BM|[\x0c\x28]\0\0\0"),
     "TIFF": re.compile(rb"II\*\0|MM\0\*|[\0-\x5e]\x01[\x03\x04]\0|\x01[\0-\x5e]\0[\x03\x04]"),
     "PNM": re.compile(rb"P[1-6]\s|\s\d+"),
+    "AVIF": _BOXES,
+    "HEIC": _BOXES,
 }
 """Where the parts of a file begin: markers, chunks, blocks, entries of a directory, numbers of a header."""
 EXTREMES = [0, 1, 2, 3, 7, 8, 255, 256, 8191, 8192, 65535, 2**24 - 1, 2**26, 2**31 - 1, 2**31, 2**32 - 1]
@@ -99,6 +104,7 @@ def extreme_field(data: bytes, form: str, random: Random) -> bytes:
 def extreme_size(data: bytes, form: str, random: Random) -> bytes:
     """The width or the height that the header claims, where it stands at a fixed place."""
     frames = [match.start() for match in re.finditer(rb"\xff[\xc0-\xc2]", data)]
+    sides = [match.end() + 4 + side for match in re.finditer(b"ispe", data) for side in (0, 4)]
     places: dict[str, tuple[str, list[int]]] = {
         "JPEG": (">H", [at + side for at in frames for side in (5, 7)]),
         "PNG": (">I", [16, 20]),
@@ -107,6 +113,8 @@ def extreme_size(data: bytes, form: str, random: Random) -> bytes:
         "BMP": ("<I", [18, 22]),
         "TIFF": ("<H", [at + 8 for at in parts(data, form)]),
         "PNM": ("<H", [3]),
+        "AVIF": (">I", sides),
+        "HEIC": (">I", sides),
     }
     code, offsets = places[form]
     if not offsets:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import pillow_heif
 import tifffile
 from image_rarities import interlaced_png, old_bmp, run_length_bmp
 from PIL import Image as Pillow
@@ -34,6 +35,8 @@ def seeds() -> dict[str, list[bytes]]:
         "BMP": [data for image in images[1:] for data in bmps(image)],
         "TIFF": [data for image in images[1:] for data in tiffs(image)],
         "PNM": [data for image in images[1:] for data in pnms(image)],
+        "AVIF": [data for image in images[1:] for data in avifs(image)],
+        "HEIC": [data for image in images[1:] for data in heics(image)],
     }
 
 
@@ -157,3 +160,27 @@ def pnms(image: Pillow.Image) -> list[bytes]:
         f"P2\n# a comment\n{grey.shape[1]} {grey.shape[0]}\n255\n{text}\n".encode(),
         cv2.imencode(".ppm", np.asarray(image).astype(np.uint16) * 257)[1].tobytes(),
     ]
+
+
+def avifs(image: Pillow.Image) -> list[bytes]:
+    seen = image.copy()
+    seen.putalpha(image.convert("L"))
+    return [
+        encoded(image, "AVIF", speed=10),
+        encoded(image, "AVIF", speed=10, exif=turned(6), icc_profile=ICC, subsampling="4:4:4"),
+        encoded(seen, "AVIF", speed=10),
+        encoded(image, "AVIF", speed=10, save_all=True, append_images=film(image), duration=50),
+    ]
+
+
+def heics(image: Pillow.Image) -> list[bytes]:
+    files = []
+    for mode, options in (
+        ("RGB", {"exif": turned(6), "icc_profile": ICC}),
+        ("L", {}),
+        ("RGB", {"quality": 30}),
+    ):
+        buffer = io.BytesIO()
+        pillow_heif.from_pillow(image.convert(mode)).save(buffer, **options)
+        files.append(buffer.getvalue())
+    return files

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from face_analysis.errors import ModelMismatchError
 from face_analysis.images.boxes import distinct, inside
-from face_analysis.images.opencv_log import quiet
 from face_analysis.types import Detection, Image
 
 THRESHOLD = 0.7
@@ -29,6 +28,8 @@ CANVAS = 256
 """Side of the picture in which a rolled face is found again; the face takes half of it."""
 
 Pixels = NDArray[Any]
+_loading = threading.Lock()
+"""Held while the process's log level is changed."""
 
 
 class FaceDetector(Protocol):
@@ -76,13 +77,7 @@ class YuNet:
 
     def _network(self) -> Any:
         if not hasattr(self._local, "network"):
-            try:
-                with quiet():
-                    self._local.network = cv2.FaceDetectorYN.create(
-                        str(self.model), "", (COARSE, COARSE), self.threshold, 0.3, 5000
-                    )
-            except cv2.error as error:
-                raise ModelMismatchError(f"{self.model}: not a YuNet model ({error.err})") from error
+            self._local.network = _load(self.model, self.threshold)
         return self._local.network
 
     def _find(self, pixels: Pixels) -> list[Detection]:
@@ -120,6 +115,18 @@ class YuNet:
         nearest = min(again, key=lambda other: _distance(other, face), default=None)
         near = nearest is not None and _distance(nearest, face) <= max(width, height) / 2
         return nearest if near else None
+
+
+def _load(model: Path, threshold: float) -> Any:
+    logging: Any = cv2.utils.logging
+    with _loading:
+        level = logging.setLogLevel(0)  # OpenCV prints what the error says
+        try:
+            return cv2.FaceDetectorYN.create(str(model), "", (COARSE, COARSE), threshold, 0.3, 5000)
+        except cv2.error as error:
+            raise ModelMismatchError(f"{model}: not a YuNet model ({error.err})") from error
+        finally:
+            logging.setLogLevel(level)
 
 
 def _sides(image: Image) -> tuple[int, ...]:

@@ -7,6 +7,7 @@ IMAGE_SUFFIXES = frozenset(
     | {".ppm", ".pgm", ".pbm", ".pnm", ".avif", ".heic", ".heif", ".hif"}
 )
 """Suffixes of picture files in lower case. A folder is searched for them; the content decides the format."""
+READ = "JPEG, PNG, WebP, GIF, BMP, TIFF, PNM, AVIF or HEIC"
 HEAD = 64
 """How many of a file's first bytes `sniff` needs."""
 
@@ -18,6 +19,8 @@ _SIGNATURES: tuple[tuple[bytes, str], ...] = (
     (b"BM", "BMP"),
     (b"II*\0", "TIFF"),
     (b"MM\0*", "TIFF"),
+    (b"II+\0", "TIFF"),
+    (b"MM\0+", "TIFF"),
     *((b"P%d" % kind + space, "PNM") for kind in range(1, 7) for space in (b" ", b"\t", b"\n", b"\r", b"#")),
 )
 _AVIF_BRANDS = {b"avif", b"avis"}
