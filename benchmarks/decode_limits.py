@@ -18,6 +18,8 @@ from typing import Any
 
 import cv2
 import numpy as np
+import PIL
+import pillow_heif
 import tifffile
 from image_rarities import interlaced_png
 from numpy.typing import NDArray
@@ -71,6 +73,12 @@ def tiff(deep: bool, rows: int) -> Callable[[Pixels], bytes]:
     return encode
 
 
+def heic(pixels: Pixels) -> bytes:
+    buffer = io.BytesIO()
+    pillow_heif.from_pillow(Pillow.fromarray(pixels)).save(buffer, enc_params={"preset": "ultrafast"})
+    return buffer.getvalue()
+
+
 def deep_png(pixels: Pixels) -> bytes:
     return cv2.imencode(".png", pixels.astype(np.uint16) * 257)[1].tobytes()
 
@@ -92,6 +100,8 @@ KINDS: dict[str, tuple[Callable[[Pixels], bytes], int, int]] = {
     "TIFF, one strip": (tiff(False, SIDE), 7 * SIDE // 8, SIDE),
     "TIFF, 16 bits, one strip": (tiff(True, SIDE), 5 * SIDE // 8, SIDE),
     "PNM": (pillow("PPM"), SIDE, SIDE - 256),
+    "AVIF, turned": (pillow("AVIF", orientation=6, speed=10), SIDE, SIDE),
+    "HEIC": (heic, SIDE, SIDE),
 }
 """How it is encoded, and how high and wide: the most that its format's limits of pixels and bytes allow."""
 
@@ -114,7 +124,9 @@ def main() -> None:
     )
     parser.add_argument("--output", type=Path, default=Path("results/decode_limits.csv"))
     options = parser.parse_args()
-    versions = f"python {platform.python_version()}, opencv {cv2.__version__}"
+    versions = (
+        f"python {platform.python_version()}, pillow {PIL.__version__}, pillow-heif {pillow_heif.__version__}"
+    )
     rows = []
     for kind in KINDS:
         data = apart(make, kind)

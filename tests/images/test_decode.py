@@ -13,11 +13,13 @@ from image_rarities import deep_png
 from image_seeds import seeds
 from PIL import Image as Pillow
 from PIL import ImageOps
+from pillow_heif import register_heif_opener
 
 from face_analysis.errors import UnreadableImageError
 from face_analysis.images.decode import decode, fit
 from face_analysis.images.normalise import normalise
 
+register_heif_opener()
 ORIENTATION_TAG = 0x0112
 # Of each format and kind one picture of 123x97 and smaller ones.
 KINDS = [
@@ -111,20 +113,12 @@ def test_palette_images_agree_with_pillow() -> None:
     np.testing.assert_array_equal(decode(data, "palette"), by_pillow(data))
 
 
-@pytest.mark.parametrize("form", ["PNG", "WEBP"])
+@pytest.mark.parametrize("form", ["PNG", "WEBP", "TIFF"])
 def test_alpha_is_dropped_and_stored_colours_stay(form: str) -> None:
     pixels = np.dstack([np.asarray(picture()), np.tile(np.arange(84, dtype=np.uint8) * 3, (60, 1))])
     options = {"lossless": True, "exact": True} if form == "WEBP" else {}
     ours = decode(encoded(Pillow.fromarray(pixels), form, **options), "alpha")
     np.testing.assert_array_equal(ours, pixels[:, :, :3])
-
-
-def test_alpha_in_tiff_comes_out_over_black() -> None:
-    alpha = np.tile(np.arange(84, dtype=np.uint8) * 3, (60, 1))
-    pixels = np.dstack([np.asarray(picture()), alpha])
-    expected = pixels[:, :, :3] * (alpha[:, :, None] / 255)
-    ours = decode(encoded(Pillow.fromarray(pixels), "TIFF"), "alpha")
-    assert np.abs(ours - expected).max() <= 1
 
 
 def test_grey_with_alpha_comes_out_as_rgb() -> None:
@@ -143,8 +137,7 @@ def test_sixteen_bit_colour_keeps_its_high_byte_in_rgb_order(form: str) -> None:
     values, buffer = np.random.default_rng(3).integers(0, 2**16, (9, 7, 3)).astype(np.uint16), io.BytesIO()
     tifffile.imwrite(buffer, values, photometric="rgb")
     data = deep_png(values) if form == "PNG" else buffer.getvalue()
-    expected = values >> 8 if form == "PNG" else np.round(values / 257)
-    np.testing.assert_array_equal(decode(data, "deep"), expected.astype(np.uint8))
+    np.testing.assert_array_equal(decode(data, "deep"), values >> 8)
 
 
 @pytest.mark.parametrize("subsampling", ["444", "420"])

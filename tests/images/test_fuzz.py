@@ -12,6 +12,8 @@ from image_seeds import seeds
 from face_analysis.errors import UnreadableImageError
 from face_analysis.images.decode import check, decode
 
+pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")  # Pillow's, of damaged metadata
+
 
 @pytest.fixture(scope="module")
 def whole() -> dict[str, list[bytes]]:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image as Pillow
 
 from face_analysis.errors import UnreadableImageError
-from face_analysis.images.colour import to_srgb
+from face_analysis.images.colour import STRIP, to_srgb
 from face_analysis.images.formats import HEAD, READ, sniff
 from face_analysis.images.jpeg import read_jpeg
 from face_analysis.images.limits import MAX_PIXELS, check_bytes, check_pixels
@@ -157,10 +157,13 @@ def _array(picture: Pillow.Image, form: str) -> NDArray[np.uint8]:
     if mode in ("I", "F", "LAB"):
         raise UnreadableImageError(f"{form} of mode {mode} is not read; convert it to 8 or 16 bits RGB")
     picture.info.pop("transparency", None)  # so that a palette's colours stay as they are
-    if mode == "RGBa":
-        picture = picture.convert("RGBA")
     kind = {"1": "L", "LA": "L", "La": "L"}.get(mode, mode if mode in ("L", "CMYK") else "RGB")
-    return np.array(picture if mode == kind else picture.convert(kind))
+    pixels = np.empty((picture.height, picture.width, *{"RGB": (3,), "CMYK": (4,)}.get(kind, ())), np.uint8)
+    rows = max(1, STRIP // picture.width)
+    for top in range(0, picture.height, rows):
+        strip = picture.crop((0, top, picture.width, min(top + rows, picture.height)))
+        pixels[top : top + rows] = strip if mode == kind else strip.convert(kind)
+    return pixels
 
 
 def _is_negative(picture: Any) -> bool:
