@@ -17,6 +17,7 @@ from face_analysis.datasets.kinds import is_picture, what_is
 from face_analysis.datasets.lists.image_list import ImageList, read_image_list
 from face_analysis.datasets.packed import PACKED_SUFFIXES, is_packed, open_packed, packed_in
 from face_analysis.errors import EmptyDataError, MissingFileError, UnreadableImageError, UsageError
+from face_analysis.images.limits import read_picture_file
 from face_analysis.zoo.card import RECOGNITION
 
 log = logging.getLogger(__name__)
@@ -92,8 +93,7 @@ class FolderSource:
         # Packing reads some ten thousand small files a second, of which pathlib would take a tenth.
         path = os.path.join(self.root or "", self.name(index))  # noqa: PTH118
         try:
-            with open(path, "rb", buffering=0) as file:  # noqa: PTH123
-                return file.read()
+            return read_picture_file(path)
         except (OSError, ValueError) as error:
             reason = error.strerror if isinstance(error, OSError) else error
             raise UnreadableImageError(f"{path}: {reason}; correct the list or its folder") from error

@@ -12,13 +12,11 @@ from numpy.typing import NDArray
 
 from face_analysis.errors import ModelMismatchError
 from face_analysis.images.boxes import distinct, inside
+from face_analysis.images.tiles import COARSE, Pixels, View, views
 from face_analysis.types import Detection, Image
 
 THRESHOLD = 0.7
 """On group photos 0.6 found a face too many, 0.7 the right number."""
-COARSE, FINE = 640, 1600
-"""Longest sides, in pixels, that a larger photo is scaled to: large faces are found at the one, small ones
-at the other."""
 ROLL, SURE = 20.0, 0.9
 """A face is turned upright and found again from this roll, in degrees, or where its score is under SURE: the
 landmarks of a face found askew can look upright."""
@@ -27,7 +25,6 @@ TURNS = (-45.0, 0.0, 45.0)
 CANVAS = 256
 """Side of the picture in which a rolled face is found again; the face takes half of it."""
 
-Pixels = NDArray[Any]
 _loading = threading.Lock()
 """Held while the process's log level is changed."""
 
@@ -43,6 +40,7 @@ class FaceDetector(Protocol):
 class YuNet:
     """YuNet (Wu et al. 2023, Machine Intelligence Research 20), the file of the OpenCV model zoo.
 
+    A face of 60 pixels or more is found in a photo of any size and shape; in common ones also smaller faces.
     A face that seems rolled by more than 20 degrees, or is not sure, is found again turned upright.
     With `rotations` the photo is searched turned by 90, 180 and 270 degrees as well, for pixels that no EXIF
     tag sets upright. May be called from several threads, each of which gets its own network.
@@ -58,15 +56,14 @@ class YuNet:
     def detect(self, image: Image) -> list[Detection]:
         """The faces in RGB uint8 (H, W, 3), in its pixels, the best score first."""
         found: list[Detection] = []
-        for side in _sides(image):
-            scale = min(1.0, side / max(image.shape[:2]))
-            pixels = _scaled(image, scale)
+        for view in views(image):
             for turns in self.turns:
-                turned = np.ascontiguousarray(np.rot90(pixels, turns))
-                back = _turn_back(turns, pixels.shape, scale)
-                found.extend(_moved(face, back) for face in self._find(turned))
-        faces = [self._upright(image, face) for face in distinct(found)]
-        return [face for face in distinct(faces) if inside(face, image.shape)]
+                turned = np.ascontiguousarray(np.rot90(view.pixels, turns))
+                back = _turn_back(turns, view)
+                faces = (_moved(face, back) for face in self._find(turned))
+                found.extend(face for face in faces if view.shows(face))
+        upright = [self._upright(image, face) for face in distinct(found)]
+        return [face for face in distinct(upright) if inside(face, image.shape)]
 
     def __getstate__(self) -> dict[str, Any]:
         """What travels to another process: all but the networks, which cannot."""
@@ -129,28 +126,17 @@ def _load(model: Path, threshold: float) -> Any:
             logging.setLogLevel(level)
 
 
-def _sides(image: Image) -> tuple[int, ...]:
-    return (COARSE,) if max(image.shape[:2]) <= COARSE else (COARSE, FINE)
-
-
-def _scaled(image: Image, scale: float) -> Pixels:
-    if scale == 1.0:
-        return image
-    height, width = image.shape[:2]
-    size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    return cv2.resize(image, size, interpolation=cv2.INTER_AREA)
-
-
-def _turn_back(turns: int, shape: tuple[int, ...], scale: float) -> NDArray[np.float64]:
-    """The matrix from pixels of the scaled image, turned `turns` times by 90 degrees, to the photo's."""
-    height, width = shape[0], shape[1]
+def _turn_back(turns: int, view: View) -> NDArray[np.float64]:
+    """The matrix from pixels of the view, turned `turns` times by 90 degrees, to the photo's."""
+    height, width = view.pixels.shape[:2]
+    x, y = view.x, view.y
     matrix = {
-        0: [[1, 0, 0], [0, 1, 0]],
-        1: [[0, -1, width], [1, 0, 0]],
-        2: [[-1, 0, width], [0, -1, height]],
-        3: [[0, 1, 0], [-1, 0, height]],
+        0: [[1, 0, x], [0, 1, y]],
+        1: [[0, -1, x + width], [1, 0, y]],
+        2: [[-1, 0, x + width], [0, -1, y + height]],
+        3: [[0, 1, x], [-1, 0, y + height]],
     }[turns]
-    return np.array(matrix, np.float64) / scale
+    return np.array(matrix, np.float64) / view.scale
 
 
 def _moved(face: Detection, matrix: Pixels) -> Detection:

@@ -13,6 +13,7 @@ from face_analysis.images.boxes import Wanted
 from face_analysis.images.chips import FaceCutter, face_cutter
 from face_analysis.images.decode import decode
 from face_analysis.images.detect import THRESHOLD
+from face_analysis.images.limits import read_picture_file
 from face_analysis.inference.attributes import AttributePredictor
 from face_analysis.inference.networks import open_models
 from face_analysis.inference.pipeline import Input, analyse
@@ -87,7 +88,7 @@ def _input(photo: str | Path | Image, position: int) -> Input:
 
 def _read(path: Path) -> Image:
     try:
-        return decode(path.read_bytes(), str(path))
+        return decode(read_picture_file(path), str(path))
     except FileNotFoundError:
         raise MissingFileError(path, "photo") from None
     except OSError as error:
