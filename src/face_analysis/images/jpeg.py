@@ -101,7 +101,7 @@ def _patient_pixels(data: bytes, colours: str) -> NDArray[np.uint8]:
     parts = _parts(data)
     _check_scans(data, parts)
     # A last 0xFF is half of something.
-    head, scans = data[: parts.start], data[parts.start :].rstrip(b"\xff")
+    head, scans = _tidied(data[: parts.start]), data[parts.start :].rstrip(b"\xff")
     if parts.whole:
         head = head[:-3] + b"\0\x3f\0"  # all 64 coefficients at full precision, as a scan of this kind has
     mended = head + _renumbered(scans)
@@ -119,9 +119,23 @@ def _patient_pixels(data: bytes, colours: str) -> NDArray[np.uint8]:
     return pixels
 
 
+def _tidied(head: bytes) -> bytes:
+    """The segments before the first scan's bits without stray bytes between them."""
+    kept, at = head[:2], 2
+    while (at := head.find(b"\xff", at)) >= 0 and at + 4 <= len(head):
+        if head[at + 1] in (0x00, 0xFF):  # not a marker, or a filler before one
+            at += 1
+            continue
+        end = at + 2 + int.from_bytes(head[at + 2 : at + 4], "big")
+        kept += head[at:end]
+        at = end
+    return kept
+
+
 def _filled(scans: bytes, filling: bytes) -> bytes:
     """The scans with more bits before each marker, and with more parts between restarts than there are."""
-    return _MARKER.sub(lambda marker: filling + marker[0], scans + 3 * b"\xff\xd0" + _END)
+    bits = scans.partition(_END)[0]
+    return _MARKER.sub(lambda marker: filling + marker[0], bits + 3 * b"\xff\xd0" + _END)
 
 
 def _renumbered(scans: bytes) -> bytes:
