@@ -113,6 +113,9 @@ def _read(form: str, data: bytes) -> tuple[NDArray[np.uint8], Pillow.Image]:
         _check_tiff(picture)
     picture.load()
     check_pixels(picture.width, picture.height)
+    if form == "HEIC" and b"irot" not in data and b"imir" not in data:
+        # The library follows these alone. A file without them may still say in EXIF how it was held.
+        picture.getexif()[_ORIENTATION] = picture.info.get("original_orientation") or 1
     return _array(picture, form), picture
 
 
