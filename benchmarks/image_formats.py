@@ -26,9 +26,9 @@ import PIL
 import skimage.data
 import tifffile
 from image_seeds import ICC, encoded, turned
-from pillow_heif import register_heif_opener
 from PIL import Image as Pillow
 from PIL import ImageOps
+from pillow_heif import register_heif_opener
 
 SIZES = ((640, 480), (1600, 1200), (4032, 3024))
 ROUNDS = 3
@@ -37,7 +37,7 @@ ROUNDS = 3
 def mixed_photos() -> dict[str, list[bytes]]:
     """For each kind a photo of each size; of JPEG also chips."""
     register_heif_opener()
-    whole = Pillow.fromarray(np.asarray(skimage.data.astronaut()))
+    whole = Pillow.fromarray(np.asarray(skimage.data.astronaut()))  # type: ignore[no-untyped-call]
     photos = [whole.resize(size, Pillow.Resampling.BICUBIC) for size in SIZES]
     chips = [whole.resize((112, 112))] * 3
 
@@ -97,7 +97,7 @@ def measured(photos: dict[str, list[bytes]], source: Path) -> dict[str, str]:
         command = [sys.executable, __file__, "--times", file.name]
         environment = os.environ | {"PYTHONPATH": str(source)}
         lines = subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
-    return dict(line.rsplit(";", 1) for line in lines.splitlines())  # type: ignore[misc]
+    return dict(line.rsplit(";", 1) for line in lines.splitlines())
 
 
 def difference(data: bytes) -> int:
