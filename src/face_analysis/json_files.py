@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,16 +16,21 @@ REASON = "_reason"
 NOT_A_NUMBER = "not a finite number"
 
 
-def json_text(value: Any, *, indent: int | None = None, sort_keys: bool = False) -> str:
+def json_text(
+    value: Any, *, indent: int | None = None, sort_keys: bool = False, ensure_ascii: bool = True
+) -> str:
     """JSON without `NaN` and `Infinity`, which are not JSON.
 
     A float that is not finite becomes null; in an object `<name>_reason` beside it says so, unless the object
     has a reason already.
     """
+    write = partial(
+        json.dumps, allow_nan=False, indent=indent, sort_keys=sort_keys, ensure_ascii=ensure_ascii
+    )
     try:
-        return json.dumps(value, allow_nan=False, indent=indent, sort_keys=sort_keys)
+        return write(value)
     except ValueError:
-        return json.dumps(_finite(value), allow_nan=False, indent=indent, sort_keys=sort_keys)
+        return write(_finite(value))
 
 
 def write_json(path: Path | str, value: Any) -> None:

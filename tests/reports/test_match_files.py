@@ -145,7 +145,7 @@ def test_probes_and_gallery_may_have_other_groups_and_more_than_are_drawn(
     assert report.ordered
     assert set(report.histograms) == {"all"}  # no group is on both sides
     assert "group_fmr" in write_match_report(report, tmp_path / "report")
-    assert main(["report", str(tmp_path / "match"), "-d", str(tmp_path / "report")]) == 0
+    assert main(["report", str(tmp_path / "match"), "-d", str(tmp_path / "report"), "--overwrite"]) == 0
     (row,) = table(tmp_path / "report" / "group_rates.csv")
     assert (row["first"], row["second"], row["people"]) == ("caucasian", "unknown", "70")
 

@@ -39,9 +39,10 @@ def page(matched: Path, attributes: Path, tmp_path_factory: pytest.TempPathFacto
     hardest = hard_pairs(matched / "groups", None)[0].pairs[0].pictures[0].path
     (folder / "images" / hardest).parent.mkdir(parents=True)
     Image.new("RGB", (200, 100), "teal").save(folder / "images" / hardest)
-    told = ["report", str(matched / "groups"), "-d", str(folder), "--attributes", str(attributes)]
+    page = folder / "page"
+    told = ["report", str(matched / "groups"), "-d", str(page), "--attributes", str(attributes)]
     assert main([*told, "--faces", "-s", str(folder / "images")]) == 0
-    return folder / "report.html"
+    return page / "report.html"
 
 
 def test_the_page_is_whole_and_fetches_nothing(page: Path) -> None:

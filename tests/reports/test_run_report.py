@@ -103,7 +103,7 @@ def test_a_browser_shows_it_whole_on_a_screen_and_on_a_phone(report: Path) -> No
 
 def test_one_run_has_a_page_too(folders: list[Path], tmp_path: Path) -> None:
     (tmp_path / "curve_val_other.png").write_bytes(b"of an earlier report")
-    assert main(["report", str(folders[0]), "-d", str(tmp_path)]) == 0
+    assert main(["report", str(folders[0]), "-d", str(tmp_path), "--overwrite"]) == 0
     assert "Training run arcface_0" in (tmp_path / "report.html").read_text(encoding="utf-8")
     assert not (tmp_path / "curve_val_other.png").exists()
 

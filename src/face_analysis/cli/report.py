@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -51,18 +51,17 @@ def main(arguments: Sequence[str]) -> int:
         raise UsageError("a report is of one match, or of training runs: give their folders")
     if len({folder.resolve() for folder in options.folders}) < len(options.folders):
         raise UsageError("a folder is given twice: give each run once")
+    write = _match_report(matches[0], options) if matches else _run_report(options)
     read = (*options.folders, options.attributes, options.source)
     with claim_folder(options.dest, read, overwrite=options.overwrite):
-        if matches:
-            _report_match(matches[0], options)
-        else:
-            _report_runs(options)
+        write()
         write_text(options.dest / "config.yaml", to_yaml(options))
     print(options.dest / PAGE)
     return 0
 
 
-def _report_match(folder: Path, options: ReportOptions) -> None:
+def _match_report(folder: Path, options: ReportOptions) -> Callable[[], None]:
+    """Read a match and what stands beside it; gives what writes the files."""
     if options.source is not None and not options.faces:
         raise UsageError("--source is where --faces finds its pictures: give both")
     from face_analysis.matching.match_files import read_counts
@@ -74,11 +73,16 @@ def _report_match(folder: Path, options: ReportOptions) -> None:
     fmr = about["threshold"]["asked"] if options.fmr is None else options.fmr
     report = match_report(read_counts(folder), fmr)
     beside = _beside(folder, options, about)
-    pictures = write_match_report(report, options.dest)
-    write_text(options.dest / PAGE, match_page(report, pictures, beside))
+
+    def write() -> None:
+        pictures = write_match_report(report, options.dest)
+        write_text(options.dest / PAGE, match_page(report, pictures, beside))
+
+    return write
 
 
-def _report_runs(options: ReportOptions) -> None:
+def _run_report(options: ReportOptions) -> Callable[[], None]:
+    """Read training runs; gives what writes the files."""
     plain = ReportOptions(options.folders, options.dest, note=options.note, overwrite=options.overwrite)
     if options != plain:
         raise UsageError("of training runs only --dest and --note can be told; the others are for a match")
@@ -88,8 +92,12 @@ def _report_runs(options: ReportOptions) -> None:
     from face_analysis.reports.runs.training_runs import read_runs
 
     comparison = compare(read_runs(options.folders))
-    pictures = write_run_report(comparison, options.dest)
-    write_text(options.dest / PAGE, run_page(comparison, pictures, options.note, to_yaml(options)))
+
+    def write() -> None:
+        pictures = write_run_report(comparison, options.dest)
+        write_text(options.dest / PAGE, run_page(comparison, pictures, options.note, to_yaml(options)))
+
+    return write
 
 
 def _about(path: Path) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from typing import IO, Any, Literal
 from face_analysis.datasets.attributes import ATTRIBUTES, CLASS_NAMES, Attribute
 from face_analysis.errors import UsageError, WriteError
 from face_analysis.files import whole_file
+from face_analysis.json_files import json_text
 from face_analysis.types import ClassEstimate, Face
 
 Layout = Literal["csv", "jsonl", "parquet", "original"]
@@ -158,11 +158,11 @@ def _text(value: Any, column: str) -> str:
 
 def _json_lines(columns: PredictionColumns, records: Iterable[Record]) -> Iterator[str]:
     for record in records:
-        line = json.dumps({name: record[name] for name in columns.names}, ensure_ascii=False)
+        line = json_text({name: record[name] for name in columns.names}, ensure_ascii=False)
         try:
             line.encode()
         except UnicodeEncodeError:  # bytes of a name that are no UTF-8, and so no JSON: escaped
-            line = json.dumps({name: record[name] for name in columns.names})
+            line = json_text({name: record[name] for name in columns.names})
         yield f"{line}\n"
 
 
