@@ -34,13 +34,16 @@ def whole_file(path: Path | str) -> Iterator[Path]:
     partial = path.with_name(f".{_key(path.name)}-{secrets.token_hex(4)}.partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with partial.open("xb") as held:
+        held = os.open(partial, os.O_RDONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+        try:
             with suppress(OSError):  # where locks are not supported
                 fcntl.flock(held, fcntl.LOCK_EX)  # tells that its writer lives
             yield partial
             with partial.open("rb") as file:
                 os.fsync(file.fileno())
             partial.replace(path)
+        finally:
+            os.close(held)
     except OSError as error:
         raise WriteError(path, error) from error
     finally:

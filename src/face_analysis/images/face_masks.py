@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image as Pillow
 
 from face_analysis.errors import UnreadableImageError
-from face_analysis.images.decode import MAX_BYTES, MAX_PIXELS
+from face_analysis.images.limits import check_bytes, check_pixels
 from face_analysis.types import Image
 
 LARGEST_CODE = 18
@@ -84,11 +84,9 @@ def blur_levels(codes: Codes) -> NDArray[np.int64]:
 
 
 def _values(data: bytes) -> NDArray[np.integer]:
-    if len(data) > MAX_BYTES:
-        raise ValueError(f"{len(data)} bytes are more than the limit of {MAX_BYTES}")
+    check_bytes(len(data))
     with Pillow.open(io.BytesIO(data), formats=("PNG",)) as mask:
-        if mask.width * mask.height > MAX_PIXELS:
-            raise ValueError(f"{mask.width}x{mask.height} pixels are more than the limit of {MAX_PIXELS}")
+        check_pixels(mask.width, mask.height)
         values = np.asarray(mask)
     if values.dtype == bool:
         return values.astype(np.uint8)
