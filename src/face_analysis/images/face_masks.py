@@ -42,7 +42,7 @@ def decode_mask(data: bytes, name: str, shape: tuple[int, ...]) -> Codes:
     """
     try:
         return _resized(_codes(_values(data)), shape)
-    except (OSError, SyntaxError, ValueError, Pillow.DecompressionBombError) as error:
+    except (OSError, SyntaxError, ValueError, Pillow.DecompressionBombError, UnreadableImageError) as error:
         raise UnreadableImageError(f"{name}: {error}; give a PNG of face-parsing codes") from error
 
 
