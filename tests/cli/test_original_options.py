@@ -34,7 +34,7 @@ COMMANDS: dict[str, tuple[int, type, str]] = {
     "prepare_test_sets.py": (2, BuildOptions, "-r bins"),
     "folder_to_list.py": (2, FolderOptions, "-f x -o y"),
     "train_test_split.py": (2, SplitOptions, "-i x.txt"),
-    "count_classes_train_test.py": (2, CountOptions, ""),
+    "count_classes_train_test.py": (2, CountOptions, "-i x.txt"),
 }
 """How many words name the command, its options, and what it cannot do without."""
 
@@ -118,7 +118,7 @@ OPTIONS: dict[str, list[tuple[str, str, str, str, Any, Any]]] = {
         ("--percent", "-p", "0.25", "shares", (0.75, 0.25), (0.9, 0.1)),
     ],
     "count_classes_train_test.py": [
-        ("--image_list", "-i", "l.txt", "lists", (Path("l.txt"),), ()),
+        ("--image_list", "-i", "l.txt", "lists", (Path("l.txt"),), (Path("x.txt"),)),
         ("--attribute", "-a", "age", "attribute", "age", None),
         ("--attribute", "-a", "Race", "attribute", "race", None),
     ],
