@@ -86,6 +86,13 @@ def test_an_option_on_the_command_line_wins_wherever_it_stands(tmp_path: Path) -
     assert (replaced.group, replaced.resume) == (("gender", "age"), False)
 
 
+def test_null_on_the_command_line_takes_an_option_of_the_file_back(tmp_path: Path) -> None:
+    config = tmp_path / "c.yaml"
+    config.write_text("probes: a\noutput: o\nsubject: path\n")
+    words = f"--config {config} --subject null"
+    assert parse("match", options_of("match"), words.split()).subject is None
+
+
 def test_the_later_of_two_files_counts(tmp_path: Path) -> None:
     (tmp_path / "a.yaml").write_text("probes: a\noutput: o\ntail: 5\n")
     (tmp_path / "b.yaml").write_text("tail: 6\n")

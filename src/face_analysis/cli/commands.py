@@ -46,6 +46,7 @@ BEGIN = (
 OPTIONS = {
     "align": "align:AlignOptions",
     "annotations count": "annotations:CountOptions",
+    "annotations folder": "annotations:FolderOptions",
     "annotations normalize": "annotations:NormalizeOptions",
     "annotations split": "annotations:SplitOptions",
     "audit": "audit:AuditOptions",

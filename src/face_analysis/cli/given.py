@@ -49,7 +49,12 @@ class Given:
             loose = loose[len(taken) :]
             if taken:
                 found[option.name] = taken
-        return found | self.words.values
+        unset = {name for name, words in self.words.values.items() if self._unset(self.table[name], words)}
+        return {name: given for name, given in (found | self.words.values).items() if name not in unset}
+
+    def _unset(self, option: Option, words: list[str]) -> bool:
+        """Whether the word `null` takes an option back that a file gives."""
+        return words == ["null"] and option.default is None and bool(option.flags)
 
     def _shaped(self, option: Option, given: list[Any]) -> Any:
         """The list, or the one value of an option that takes one; `true` and `false` of a switch."""

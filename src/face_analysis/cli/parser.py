@@ -24,7 +24,8 @@ T = TypeVar("T")
 def parse(command: str, options: type[T], arguments: Sequence[str]) -> T:
     """The options that the words after a command's name say. Raises UsageError for words that are wrong.
 
-    An option on the command line wins over the same one in a file of `--config`.
+    An option on the command line wins over the same one in a file of `--config`; `null` takes one back that
+    has no default.
     """
     table = option_table(command, options)  # type: ignore[arg-type]  # classes are hashable
     wrong = WrongWords(command, table)

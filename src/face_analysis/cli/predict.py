@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -159,10 +159,18 @@ def _print(
         def photos() -> Iterator[Photo]:
             analysed = analyse(inputs(source), cutter, predictor, options.batch_size, options.workers)
             for row, photo in enumerate(analysed):
-                yield photo
+                yield _joined(photo, source, row) if options.format == "original" else photo
                 annotate(row, photo)
 
         return 1 if print_photos(photos(), options.format, columns) else 0
+
+
+def _joined(photo: Photo, source: ImageSource, row: int) -> Photo:
+    """The photo with the path that the original's text has: joined with that of the source."""
+    from face_analysis.datasets.sources import path_of
+
+    path = path_of(source, row)
+    return replace(photo, faces=tuple(replace(face, path=path) for face in photo.faces))
 
 
 @contextmanager

@@ -46,7 +46,7 @@ def _words_of_the_folder(arguments: Sequence[str]) -> list[str]:
     Where a checkpoint is named and not a folder, the run goes on in a new one unless told otherwise.
     """
     parser = ArgumentParser(add_help=False, allow_abbrev=False)
-    parser.add_argument("-r", "--resume", type=Path)
+    parser.add_argument("-r", "--resume", type=Path, nargs="?")
     resume = parser.parse_known_args(arguments)[0].resume
     if resume is None:
         return []
