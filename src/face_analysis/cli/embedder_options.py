@@ -37,7 +37,9 @@ def embedder_of(options: EmbedderOptions, *, flip: bool) -> Embedder:
     """The embedder; with `flip` the mirrored chip's embedding is added. Raises UsageError and more."""
     numbers = [number for number in (options.mean, options.scale) if number is not None]
     if options.scale == 0 or not all(map(math.isfinite, numbers)):
-        raise UsageError("--scale must be another number than 0, as pixels are divided by it; --mean a number")
+        raise UsageError(
+            "--scale must be another number than 0, as pixels are divided by it; --mean a number"
+        )
     from face_analysis.inference.embedder import WithMirror, open_embedder
     from face_analysis.inference.onnx_form import ModelInput
 
