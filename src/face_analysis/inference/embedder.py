@@ -17,7 +17,7 @@ from face_analysis.inference.embeddings import Embeddings, unit_rows
 from face_analysis.inference.forks import check_fork, prepare_forks
 from face_analysis.inference.onnx_embedder import OnnxEmbedder
 from face_analysis.inference.onnx_form import ModelInput
-from face_analysis.models.file_kind import ONNX, SAFETENSORS, kind_of
+from face_analysis.models.file_kind import ONNX, SAFETENSORS, kind_of, misplaced
 from face_analysis.models.layers import Backbone
 from face_analysis.models.original_backbone import read_original_backbone
 from face_analysis.models.precision import for_inference
@@ -26,7 +26,7 @@ from face_analysis.models.weights import load_recognition
 from face_analysis.zoo.catalogue import CATALOGUE, recognise
 from face_analysis.zoo.find import find
 
-WANTED = "give sface, a .safetensors file of recognition, a model_*.pth or an .onnx file"
+WANTED = "a model of embeddings (sface, a .safetensors file of recognition, a model_*.pth or an .onnx file)"
 
 
 class Embedder(Protocol):
@@ -113,8 +113,6 @@ def open_embedder(model: str | Path, given: ModelInput, depth: int = 50, mode: s
     entry = recognise(path)
     if entry == CATALOGUE["sface"]:
         return TorchEmbedder(load_sface(path))
-    if entry is not None:
-        raise UsageError(f"{path}: is {entry.name}, which {entry.use}; it gives no embeddings: {WANTED}")
-    if kind == ONNX:
+    if kind == ONNX and entry is None:
         return OnnxEmbedder(path, given)
-    raise UsageError(f"{path}: is {kind.words}, no model of embeddings: {WANTED}")
+    raise UsageError(misplaced(path, WANTED))

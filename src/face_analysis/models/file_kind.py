@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from face_analysis.errors import MissingFileError
+from face_analysis.zoo.catalogue import recognise
 
 HEAD = 512
 _SIGNATURES: tuple[tuple[int, bytes, str], ...] = (
@@ -30,6 +31,13 @@ _SIGNATURES: tuple[tuple[int, bytes, str], ...] = (
     (16, b"\xde\xc0\xef\xbe", "an LMDB file"),
     (0, b"%PDF", "a PDF document"),
 )
+_TAKERS = {
+    "safetensors": "",
+    "onnx": ": `extract` and `evaluate --verification` take networks of embeddings",
+    "torch": ": --race_model, --gender_model and --age_model take model_*.pth of the original system, "
+    "`extract` takes those of recognition, and `models import` makes a .safetensors file of them",
+    "other": "",
+}
 _AFTER_VERSION = frozenset(b"\x12\x1a\x22\x28\x32\x3a\x42")
 """What may follow the version at the start of an ONNX file: the tags of its other fields."""
 
@@ -69,7 +77,19 @@ def kind_of(path: Path) -> FileKind:
     if head[:1] == b"\x80":
         return FileKind("torch", "a pickle file, as old checkpoints of torch are")
     words = next((words for at, start, words in _SIGNATURES if head.startswith(start, at)), None)
-    return _other(words or ("a text file" if _is_text(head) else "a file of an unknown kind"))
+    return _other(words or ("a text file" if _is_text(head) else "a file of an unknown kind, or cut short"))
+
+
+def misplaced(path: Path, wanted: str) -> str:
+    """What a file is in place of what was `wanted`, and which command takes it, as the text of an error.
+
+    Raises MissingFileError.
+    """
+    kind = kind_of(path)
+    entry = None if path.is_dir() else recognise(path)
+    what = f"{entry.name} ({entry.use})" if entry else kind.words
+    detector = entry is not None and entry.name == "yunet"
+    return f"{path}: is {what}, not {wanted}{'' if detector else _TAKERS[kind.name]}"
 
 
 def _other(words: str) -> FileKind:

@@ -93,6 +93,8 @@ def head_beside(model_path: Path) -> dict[str, nn.Module]:
 
 
 def _head_beside(model_path: Path) -> Path:
+    if model_path.name.startswith(("head_", "optimizer_")):
+        raise UsageError(f"{model_path}: is not the model: give the model_*.pth that lies beside it")
     if not model_path.name.startswith("model_"):
         raise UsageError(f"{model_path}: the name does not start with model_: say which file is its head")
     return model_path.with_name(model_path.name.replace("model_", "head_", 1))
