@@ -11,7 +11,6 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from face_analysis.errors import ModelMismatchError, UsageError
-from face_analysis.images.align import CHIP_SIZE
 from face_analysis.images.decode import fit
 from face_analysis.inference.embeddings import Embeddings, unit_rows
 from face_analysis.inference.onnx_form import (
@@ -125,10 +124,9 @@ class OnnxEmbedder:
 
     def _assumed(self) -> str:
         form, output, size = self._use
-        scaled = "" if form.side == CHIP_SIZE else f" (the template of {CHIP_SIZE}x{CHIP_SIZE}, scaled)"
         together = {None: "", 1: ", one at a time"}.get(form.batch, f", {form.batch} at a time")
         return (
-            f"taken for a network of {form.text(self.given)}{scaled}{together}, whose output `{output}` is "
+            f"taken for a network of {form.text(self.given)}{together}, whose output `{output}` is "
             f"the embedding of {size} numbers; give --colour, --mean, --scale or --output where that is wrong"
         )
 

@@ -82,7 +82,10 @@ class InputForm:
         if self.dtype is not np.uint8:
             scaling = f"(pixel - {given.subtracted:g}) / {given.divisor:g}"
         kind = f"{given.colour} {self.dtype.__name__} {self.layout}"
-        return f"{kind} of {self.side}x{self.side}, {scaling}"
+        side = f"{self.side}x{self.side}"
+        if self.side != CHIP_SIZE:
+            side += f" (the template of {CHIP_SIZE}x{CHIP_SIZE}, scaled)"
+        return f"{kind} of {side}, {scaling}"
 
 
 def input_forms(inputs: Sequence[Any]) -> list[InputForm]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -48,7 +49,7 @@ class OnnxSession:
         try:
             answers: list[Any] = session.run(list(names), dict(values))
         except Exception as error:  # onnxruntime raises kinds of its own, one a cause
-            raise RunError(_short(error)) from error
+            raise RunError(_short(str(error))) from error
         return answers
 
     def _session(self) -> Any:
@@ -76,7 +77,7 @@ def _open(path: Path) -> Any:
     try:
         return onnxruntime.InferenceSession(str(path), options, providers=providers)
     except Exception as error:  # onnxruntime raises kinds of its own, one a cause
-        reason = _fault(path, _short(error), f"onnxruntime {onnxruntime.__version__}")
+        reason = _fault(path, str(error), f"onnxruntime {onnxruntime.__version__}")
         raise ModelMismatchError(f"{path}: {reason}") from error
 
 
@@ -102,7 +103,7 @@ def _fault(path: Path, said: str, runtime: str) -> str:
             f"is in a form of ONNX that {runtime} does not read (IR version {model.ir_version}, {versions}): "
             "update onnxruntime, or export the network in an older form"
         )
-    return f"{runtime} cannot load it: {said}"
+    return f"{runtime} cannot load it: {_short(said)}"
 
 
 def _missing_data(path: Path, model: Any) -> str:
@@ -114,9 +115,9 @@ def _missing_data(path: Path, model: Any) -> str:
     return ""
 
 
-def _short(error: Exception) -> str:
-    """The first line of what onnxruntime says, without its codes."""
-    text = str(error).rpartition("Status Message: ")[2].strip().split("\n")[0]
-    if text.startswith("[ONNXRuntimeError]"):
-        text = text.split(" : ", 3)[-1]
-    return text[:SHOWN]
+def _short(said: str) -> str:
+    """The first line of what onnxruntime says, without its codes and places in its source."""
+    text = said.rpartition("Status Message: ")[2].strip().split("\n")[0]
+    text = re.sub(r"^\[ONNXRuntimeError\] : \d+ : \w+ : ", "", text)
+    text = re.sub(r"^Load model from .* failed:", "", text)
+    return re.sub(r"^/onnxruntime_src/.*\) ", "", text)[:SHOWN]
