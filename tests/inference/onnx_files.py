@@ -54,7 +54,7 @@ def model(
     opset: int = OPSET,
     others: Sequence[str] = (),
 ) -> ModelProto:
-    """A network of an input `x` of this shape; `nodes` follow those of `body`, and `others` are inputs too."""
+    """A network of an input `x` of this shape; `nodes` follow those of `body`, `others` are inputs too."""
     layout = layout or ("NHWC" if shape[-1] == 3 and shape[1] != 3 else "NCHW")
     side = side or next((size for size in shape[1:] if isinstance(size, int) and size > 3), 112)
     weight = np.random.default_rng(3).normal(size=(48, SIZE)).astype(np.float32)
