@@ -94,7 +94,7 @@ def head_beside(model_path: Path) -> dict[str, nn.Module]:
 
 
 def _head_beside(model_path: Path) -> Path:
-    if model_path.is_file() and kind_of(model_path).name != "torch":
+    if model_path.exists() and kind_of(model_path).name != "torch":
         raise ModelMismatchError(misplaced(model_path, "a model of the original system (.pth)"))
     if model_path.name.startswith(("head_", "optimizer_")):
         raise UsageError(f"{model_path}: is not the model: give the model_*.pth that lies beside it")
