@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import logging
 import pickle
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 from PIL import Image
 
-from face_analysis.errors import FaceAnalysisError, ModelMismatchError, UsageError
+from face_analysis.errors import FaceAnalysisError, MissingPackageError, ModelMismatchError, UsageError
 from face_analysis.inference.embedder import open_embedder
 from face_analysis.inference.onnx_embedder import OnnxEmbedder
 from face_analysis.inference.onnx_form import ModelInput
@@ -294,3 +295,12 @@ def test_a_pickled_embedder_opens_its_file_again(tmp_path: Path, chips: NDArray[
     network = embedder(model(ANY), tmp_path)
     again = pickle.loads(pickle.dumps(network))
     np.testing.assert_array_equal(again.embed(chips), network.embed(chips))
+
+
+def test_a_missing_onnxruntime_is_named_with_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = saved(model(ANY), tmp_path / "n.onnx")
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    with pytest.raises(MissingPackageError, match=r"n\.onnx: .*`pip install onnxruntime`.* extra `onnx`"):
+        OnnxEmbedder(path, ModelInput())
