@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from face_analysis.matching.features.usable import ALL_ZERO, NOT_FINITE
+
 Embeddings = NDArray[np.float32]
 
-NOT_FINITE = "the embedding is not finite (NaN or infinite)"
-ALL_ZERO = "the embedding is all zeros"
 SHORTEST = 1e-12
 """A shorter vector has no direction."""
 TOLERANCE = 1e-3
