@@ -15,7 +15,8 @@ from face_analysis.types import Photo
 def print_photos(photos: Iterable[Photo], layout: Layout | None, columns: PredictionColumns) -> int:
     """Print photos as they come, in words where there is no layout; returns how many failed.
 
-    What is not a face goes to stderr: why photos or faces could not be used, and with a layout those without a face.
+    What is not a face goes to stderr: why photos or faces could not be used, and with a layout which photos
+    show none.
     """
     unread = 0
 
