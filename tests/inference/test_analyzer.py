@@ -100,7 +100,7 @@ def test_what_cannot_be_read_is_a_failure_and_the_next_photo_follows(
         (tmp_path, "is a folder"),
         ("", "is a folder"),
         (tmp_path / "empty.jpg", "empty"),
-        (tmp_path / "text.jpg", "not an image"),
+        (tmp_path / "text.jpg", "not a picture"),
         (tmp_path / "pipe.jpg", "not a regular file"),
         (tmp_path / ("a" * 300), "too long"),
         ("a\0b.jpg", "null byte"),
