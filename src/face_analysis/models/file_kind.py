@@ -8,19 +8,11 @@ from pathlib import Path
 from typing import Literal
 
 from face_analysis.errors import MissingFileError
+from face_analysis.images.formats import sniff
 from face_analysis.zoo.catalogue import recognise
 
 HEAD = 512
 _SIGNATURES: tuple[tuple[int, bytes, str], ...] = (
-    (0, b"\xff\xd8\xff", "a JPEG picture"),
-    (0, b"\x89PNG\r\n\x1a\n", "a PNG picture"),
-    (0, b"GIF8", "a GIF picture"),
-    (0, b"BM", "a BMP picture"),
-    (0, b"II*\0", "a TIFF picture"),
-    (0, b"MM\0*", "a TIFF picture"),
-    (8, b"WEBP", "a WebP picture"),
-    (4, b"ftyphei", "a HEIC picture"),
-    (4, b"ftypavi", "an AVIF picture"),
     (0, b"\x89HDF", "an HDF5 file (of Keras)"),
     (4, b"TFL3", "a TensorFlow Lite network"),
     (0, b"\x93NUMPY", "a NumPy array"),
@@ -76,6 +68,9 @@ def kind_of(path: Path) -> FileKind:
         return ONNX
     if head[:1] == b"\x80":
         return FileKind("torch", "a pickle file, as old checkpoints of torch are")
+    form = sniff(head)
+    if form is not None:
+        return _other(f"{'an' if form == 'AVIF' else 'a'} {form} picture")
     words = next((words for at, start, words in _SIGNATURES if head.startswith(start, at)), None)
     return _other(words or ("a text file" if _is_text(head) else "a file of an unknown kind, or cut short"))
 
