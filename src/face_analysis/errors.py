@@ -19,6 +19,16 @@ class UsageError(FaceAnalysisError):
     """Options that do not go together, or a value outside its range."""
 
 
+class MissingPackageError(UsageError):
+    """What was asked for needs a package that is not installed; names it, and the extra that brings it."""
+
+    def __init__(self, what: str, package: str, extra: str) -> None:
+        super().__init__(
+            f"{what} needs the package {package}: `pip install {package}`, "
+            f"or install face-analysis with its extra `{extra}`"
+        )
+
+
 class MissingFileError(FaceAnalysisError):
     """A file or folder that was named does not exist."""
 
@@ -59,6 +69,12 @@ class FeatureSetError(FaceAnalysisError):
 
 class ModelMismatchError(FaceAnalysisError):
     """Weights that do not fit their card, their network, or the task asked for."""
+
+
+class NoAnswerError(FaceAnalysisError):
+    """A model gave no finite numbers for an image, or for any of many."""
+
+    exit_code = 1
 
 
 class UnknownModelError(FaceAnalysisError):

@@ -13,10 +13,14 @@ Image = NDArray[np.uint8]
 
 
 class ImageFailure(NamedTuple):
-    """An image that could not be used: its name as the source gives it, and why."""
+    """An image that could not be used: its name as the source gives it, and why.
+
+    `of_model` tells that the image is fine, but a model gave no finite numbers for a face in it.
+    """
 
     path: str
     reason: str
+    of_model: bool = False
 
 
 @dataclass(frozen=True)
@@ -88,7 +92,7 @@ class Face:
 
 @dataclass(frozen=True)
 class Photo:
-    """The faces of one photo, from left to right, or why it could not be read."""
+    """The faces of one photo, from left to right, and why it, or a face of it, could not be used."""
 
     path: str
     faces: tuple[Face, ...] = ()

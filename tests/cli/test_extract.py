@@ -187,6 +187,7 @@ def test_wrong_options_and_models_are_named(
 
 def test_a_set_that_does_not_fit_is_refused_by_name(run: Run, patterns: Path, tmp_path: Path) -> None:
     model = means_of_channels(tmp_path / "m.onnx", 1)
+    tmp_path = tmp_path / "set"
     run(f"extract -s {patterns.parent} -i {patterns} -d {tmp_path} --aligned -m {model}")
     index = (tmp_path / "index.csv").read_text().splitlines()
     with (tmp_path / "index.csv").open(newline="") as file:

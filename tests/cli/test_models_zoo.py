@@ -144,6 +144,40 @@ def test_import_refuses_other_files(run: Run, tmp_path: Path, cache: Path) -> No
     assert not cache.exists()
 
 
+def test_models_are_told_which_command_takes_them_where_another_is_given_them(
+    run: Run, models: dict[str, Path], patterns: Path, tmp_path: Path
+) -> None:
+    text = tmp_path / "model.safetensors"
+    text.write_text("no model")
+    for words, told in (
+        ("predict {p} -m sface", "is sface (embeddings of aligned faces)"),
+        ("predict {p} -m sface", "`extract` and `evaluate --verification` take"),
+        ("predict {p} -m yunet", "is yunet (finds faces"),
+        ("predict {p} -m {t}", "is a text file"),
+        ("predict {p} -gm {i}", "is a JPEG picture"),
+        ("predict {p} -m {f}", "is a folder"),
+        ("extract -s {f} -d {d} -m attributes", "give it to `predict`"),
+        ("extract -s {f} -d {d} -m {m}", "give it to `predict`"),
+        ("extract -s {f} -d {d} -m yunet", "is yunet (finds faces"),
+        ("extract -s {f} -d {d} -m {i}", "is a JPEG picture, not a model of embeddings"),
+        ("extract -s {f} -d {d} -m {f}", "is a folder"),
+        ("models show {i}", "is a JPEG picture"),
+        ("models import -m {i} -d {d}.safetensors", "is a JPEG picture"),
+    ):
+        image = next((patterns.parent / "patterns").glob("*.jpg"))
+        places = {
+            "p": image,
+            "i": image,
+            "t": text,
+            "f": tmp_path,
+            "d": tmp_path / "out",
+            "m": models["joint"],
+        }
+        status, out, err = run(words.format(**places))
+        assert (status, out, told in err) == (2, "", True), (words, err)
+    assert not (tmp_path / "out").exists()
+
+
 def test_verify_says_ok_damaged_or_not_here(run: Run, toy: Path, cache: Path) -> None:
     assert run("models verify yunet toy") == (0, f"ok        {find('yunet')}\nnot here  toy\n", "")
     run(f"models import -m {toy}")

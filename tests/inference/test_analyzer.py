@@ -1,16 +1,19 @@
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from PIL import Image
 
 import face_analysis
 from face_analysis import FaceAnalyzer, align_chip
-from face_analysis.errors import MissingFileError, UnreadableImageError, UsageError
+from face_analysis.errors import MissingFileError, NoAnswerError, UnreadableImageError, UsageError
 from face_analysis.images.decode import decode
 from face_analysis.models.attributes import AttributeNetwork
 from face_analysis.models.weights import load_model, save_model
@@ -83,6 +86,84 @@ def test_many_photos_are_given_in_order_with_their_failures(model: Path, photos:
     assert [photo.failure is not None for photo in found] == [False, True, False, False]
 
 
+def test_what_cannot_be_read_is_a_failure_and_the_next_photo_follows(
+    model: Path, photos: Path, tmp_path: Path
+) -> None:
+    good = photos / "hopper.jpg"
+    (tmp_path / "empty.jpg").touch()
+    (tmp_path / "text.jpg").write_text("no picture")
+    os.mkfifo(tmp_path / "pipe.jpg")
+    bad: list[tuple[Any, str]] = [
+        (tmp_path / "absent.jpg", "not found"),
+        (tmp_path / "absent" / "a.jpg", "not found"),
+        (good / "a.jpg", "Not a directory"),
+        (tmp_path, "is a folder"),
+        ("", "is a folder"),
+        (tmp_path / "empty.jpg", "empty"),
+        (tmp_path / "text.jpg", "not a picture"),
+        (tmp_path / "pipe.jpg", "not a regular file"),
+        (tmp_path / ("a" * 300), "too long"),
+        ("a\0b.jpg", "null byte"),
+        (photos / "sub" / "broken.jpg", "broken"),
+        (np.zeros((4, 4), np.uint8), r"(4, 4)"),
+        (np.zeros((4, 4, 4), np.uint8), r"(4, 4, 4)"),
+        (np.zeros((4, 4, 3)), "float64"),
+        (np.zeros((0, 4, 3), np.uint8), r"(0, 4, 3)"),
+        (None, "None"),
+    ]
+    given = [photo for pair in bad for photo in (good, pair[0])]
+    found = list(FaceAnalyzer(model).analyze_many([*given, str(good)]))
+    assert [len(photo.faces) for photo in found] == [1, 0] * len(bad) + [1]
+    assert [photo.failure for photo in found[::2]] == [None] * (len(bad) + 1)
+    for (_, reason), photo in zip(bad, found[1::2], strict=True):
+        assert photo.failure is not None
+        assert reason in photo.failure.reason
+        assert photo.failure.path == photo.path
+        assert not photo.failure.of_model
+
+
+@pytest.mark.parametrize("wrong", [7, b"a.jpg", ["a.jpg"], Image.new("RGB", (9, 9))])
+def test_what_is_no_photo_at_all_is_an_error_at_its_place(model: Path, photos: Path, wrong: Any) -> None:
+    coming = FaceAnalyzer(model).analyze_many([photos / "hopper.jpg", photos / "empty.png", wrong])
+    assert [len(next(coming).faces), len(next(coming).faces)] == [1, 0]
+    with pytest.raises(UsageError, match=rf"photo 2 is of the type {type(wrong).__name__}"):
+        next(coming)
+    with pytest.raises(UsageError, match="photo 0 is of the type"):
+        FaceAnalyzer(model).analyze(wrong)
+
+
+def test_one_photo_in_place_of_many_is_refused_at_once(model: Path, photos: Path) -> None:
+    analyzer = FaceAnalyzer(model)
+    one = decode((photos / "hopper.jpg").read_bytes(), "one")
+    for photo in (photos / "hopper.jpg", str(photos / "hopper.jpg"), one):
+        with pytest.raises(UsageError, match="analyze takes one"):
+            analyzer.analyze_many(photo)  # type: ignore[arg-type]
+    for batch_size, workers in ((0, 2), (96, -1)):
+        with pytest.raises(UsageError, match="batch_size"):
+            analyzer.analyze_many([one], batch_size, workers)
+    assert [len(photo.faces) for photo in analyzer.analyze_many(one[None])] == [1]
+
+
+@pytest.mark.parametrize("value", [torch.nan, torch.inf])
+def test_a_face_without_finite_numbers_is_a_failure_of_its_photo(
+    tmp_path: Path, photos: Path, value: float
+) -> None:
+    config = BackboneConfig("iresnet", 18, "ir", 0.125)
+    network = AttributeNetwork(config, ("gender", "age"), "l1").eval()
+    torch.nn.init.constant_(network.heads["age"].bias, value)  # type: ignore[arg-type]
+    card = ModelCard("nan", ("gender", "age"), config, age_loss="l1")
+    save_model(tmp_path / "nan.safetensors", network, card)
+    analyzer = FaceAnalyzer(tmp_path / "nan.safetensors")
+    with pytest.raises(NoAnswerError, match=r"hopper\.jpg: the model's age is not finite"):
+        analyzer.analyze(photos / "hopper.jpg")
+    found = list(analyzer.analyze_many([photos / "both.jpg", photos / "empty.png"]))
+    assert [photo.faces for photo in found] == [(), ()]
+    assert found[0].failure is not None
+    assert found[0].failure.of_model
+    assert found[0].failure.reason.endswith("face 1 of 2: the model's age is not finite (NaN or infinite)")
+    assert found[1].failure is None
+
+
 def test_wrong_input_says_what_is_wrong(model: Path, photos: Path, tmp_path: Path) -> None:
     analyzer = FaceAnalyzer(model)
     with pytest.raises(MissingFileError, match=r"absent\.jpg"):
@@ -93,6 +174,10 @@ def test_wrong_input_says_what_is_wrong(model: Path, photos: Path, tmp_path: Pat
         analyzer.analyze(np.zeros((4, 4, 3)))  # type: ignore[arg-type]
     with pytest.raises(UsageError, match=r"\(4, 4\)"):
         analyzer.analyze(np.zeros((4, 4), np.uint8))
+    with pytest.raises(UsageError, match="None in place of a photo"):
+        analyzer.analyze(None)  # type: ignore[arg-type]
+    with pytest.raises(UnreadableImageError, match="is a folder"):
+        analyzer.analyze(tmp_path)
 
 
 def test_an_aligned_chip_is_not_searched(model: Path, photos: Path) -> None:

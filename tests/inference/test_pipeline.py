@@ -6,11 +6,11 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from face_analysis.errors import UnreadableImageError
+from face_analysis.errors import NoAnswerError, UnreadableImageError, UsageError
 from face_analysis.images.chips import Chip, FaceCutter
 from face_analysis.inference.attributes import Estimates
-from face_analysis.inference.pipeline import BLOCK, Input, analyse, cut_ahead
-from face_analysis.types import AgeEstimate, Image
+from face_analysis.inference.pipeline import BLOCK, Answers, Input, analyse, cut_ahead
+from face_analysis.types import AgeEstimate, Image, ImageFailure
 
 
 class Squares(FaceCutter):
@@ -60,6 +60,60 @@ def test_photos_come_back_in_order_with_their_own_faces(workers: int, batch_size
         else:
             ages = [face.age.years for face in found.faces if face.age]
             assert ages == list(range(number * number % 5))
+
+
+class SilentOnOdd(Counting):
+    """Has no answer for chips of an odd value."""
+
+    def predict(self, chips: list[Image]) -> list[Estimates | str]:  # type: ignore[override]
+        answers = super().predict(chips)
+        return [
+            "no answer" if chip[0, 0, 0] % 2 else answer for chip, answer in zip(chips, answers, strict=True)
+        ]
+
+
+@pytest.mark.parametrize("batch_size", [1, 7, 96])
+def test_a_face_without_an_answer_is_left_out_and_its_photo_keeps_the_others(batch_size: int) -> None:
+    found = list(analyse(some(60), Squares(), SilentOnOdd(), batch_size))  # type: ignore[arg-type]
+    assert len(found) == 60
+    for number, photo_ in enumerate(found):
+        faces = 0 if number % 11 == 3 else number * number % 5
+        assert [face.age.years for face in photo_.faces if face.age] == list(range(0, faces, 2))
+        failure = photo_.failure
+        if number % 11 == 3:
+            assert failure is not None
+            assert not failure.of_model
+        elif faces > 1:
+            assert failure == (f"p{number}", f"p{number}: face 2 of {faces}: no answer", True)
+        else:
+            assert failure is None
+
+
+def test_answers_are_refused_only_where_there_is_none_at_all() -> None:
+    silent, unread = ImageFailure("a", "a: no answer", of_model=True), ImageFailure("b", "b: broken")
+    for given in ([(1, silent)], [(0, silent), (2, None)], [(0, unread), (0, None)], []):
+        answers = Answers()
+        for faces, failure in given:
+            answers.add(faces, failure)
+        answers.check()
+    answers = Answers()
+    answers.add(0, unread)
+    answers.add(0, silent)
+    with pytest.raises(NoAnswerError, match="a: no answer"):
+        answers.check()
+    resumed = Answers(faces=3)
+    resumed.add(0, silent)
+    resumed.check()
+
+
+def test_photos_before_a_wrong_input_are_given_before_its_error() -> None:
+    def load() -> Image:
+        raise UsageError("no photo")
+
+    coming = analyse([*some(5), Input("x", load), *some(5)], Squares(), Counting(), 100)  # type: ignore[arg-type]
+    assert [next(coming).path for _ in range(5)] == [f"p{n}" for n in range(5)]
+    with pytest.raises(UsageError, match="no photo"):
+        next(coming)
 
 
 def test_a_batch_fills_across_photos_and_ends_with_its_block() -> None:

@@ -8,14 +8,16 @@ from numpy.typing import NDArray
 
 from face_analysis.datasets.pairs.pairs import Pairs
 from face_analysis.datasets.pairs.sets import PairSet
-from face_analysis.inference.embedder import WithMirror, unit_rows
+from face_analysis.files import FailureLog
+from face_analysis.inference.embedder import WithMirror
+from face_analysis.inference.embeddings import unit_rows
 from face_analysis.inference.verify import verify_set
 
 
 class LeftHalf:
     """Embeds a chip as the mean colours of its left half, less the middle grey."""
 
-    size = 3
+    size, side = 3, 112
 
     def __init__(self) -> None:
         self.batches: list[int] = []
@@ -23,6 +25,11 @@ class LeftHalf:
     def embed(self, chips: NDArray[np.uint8]) -> NDArray[np.float32]:
         self.batches.append(len(chips))
         return unit_rows(chips[:, :, :56].mean(axis=(1, 2)).astype(np.float32) - 127.5)
+
+
+@pytest.fixture
+def failures(tmp_path: Path) -> FailureLog:
+    return FailureLog(tmp_path / "errors.csv")
 
 
 def pair_set() -> PairSet:
@@ -40,9 +47,9 @@ def pair_set() -> PairSet:
 
 
 @pytest.mark.parametrize("mirror", [False, True])
-def test_pairs_are_scored_by_the_cosine_of_their_embeddings(mirror: bool) -> None:
+def test_pairs_are_scored_by_the_cosine_of_their_embeddings(mirror: bool, failures: FailureLog) -> None:
     given, embedder = pair_set(), LeftHalf()
-    report = verify_set(given, WithMirror(embedder) if mirror else embedder, batch_size=7)
+    report = verify_set(given, WithMirror(embedder) if mirror else embedder, failures, batch_size=7)
     mated, non_mated = [], []
     for first, second, same in zip(given.pairs.first, given.pairs.second, given.pairs.same, strict=True):
         vectors = []
@@ -62,9 +69,9 @@ def test_pairs_are_scored_by_the_cosine_of_their_embeddings(mirror: bool) -> Non
     assert max(embedder.batches) == 7
 
 
-def test_rates_that_the_pairs_cannot_tell_are_null_in_the_file() -> None:
+def test_rates_that_the_pairs_cannot_tell_are_null_in_the_file(failures: FailureLog) -> None:
     given = pair_set()
-    table = verify_set(given, LeftHalf()).to_dict()["tar_at_far"]
+    table = verify_set(given, LeftHalf(), failures).to_dict()["tar_at_far"]
     non_mated = int((~given.pairs.same).sum())
     assert 10 <= non_mated * 0.1 < 100
     assert [name for name, rates in table.items() if rates is not None] == ["1e-01"]

@@ -146,7 +146,7 @@ def test_missing_file_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize("kept", [0, 5, 300, -1])
 def test_file_cut_short_is_refused(saved: Path, kept: int) -> None:
     saved.write_bytes(saved.read_bytes()[:kept])
-    with pytest.raises(ModelMismatchError, match="cut short"):
+    with pytest.raises(ModelMismatchError, match=r"cut short|an empty file"):
         load_model(saved)
 
 
@@ -163,7 +163,7 @@ def test_one_flipped_bit_in_the_tensors_is_refused(saved: Path, place: float) ->
 def test_checkpoint_of_another_kind_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "model_x.pth"
     torch.save({"fc1.weight": torch.zeros(3)}, path)
-    with pytest.raises(ModelMismatchError, match="imported"):
+    with pytest.raises(ModelMismatchError, match=r"checkpoint of torch.*models import"):
         load_model(path)
 
 

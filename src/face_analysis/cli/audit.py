@@ -95,7 +95,8 @@ def _look(options: AuditOptions) -> Look:
     if not options.faces and not options.people:
         return Look()
     from face_analysis.images.detect import YuNet
-    from face_analysis.inference.embedder import ModelInput, open_embedder
+    from face_analysis.inference.embedder import open_embedder
+    from face_analysis.inference.onnx_form import ModelInput
     from face_analysis.zoo.find import find
 
     return Look(YuNet(find("yunet")), open_embedder("sface", ModelInput()) if options.people else None)

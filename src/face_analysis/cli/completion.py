@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 from face_analysis.cli.commands import COMMANDS, OPTIONS, actions_of, options_of
 from face_analysis.cli.option_table import Option, option_table
 from face_analysis.cli.parser import parse
-from face_analysis.errors import UsageError
+from face_analysis.errors import MissingPackageError
 from face_analysis.options import Opt
 
 
@@ -28,7 +28,7 @@ def main(arguments: Sequence[str]) -> int:
     try:
         import shtab
     except ImportError:
-        raise UsageError("completion needs the package shtab: `pip install shtab`") from None
+        raise MissingPackageError("completion", "shtab", "completion") from None
     print(shtab.complete(_program(shtab.FILE), shell=options.shell))
     return 0
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -23,16 +24,25 @@ class EmbedderOptions:
     net_mode: Annotated[Literal["ir", "ir_se"], Opt("of original .pth models", "-n")] = "ir_se"
     depth: Annotated[int, Opt("of original .pth models: 50, 100, 152", "-dp")] = 50
     colour: Annotated[Literal["RGB", "BGR"], Opt("order of the channels an .onnx file takes")] = "RGB"
-    mean: Annotated[float, Opt("an .onnx file takes (pixel - mean) / scale")] = 127.5
-    scale: Annotated[float, Opt("see --mean")] = 127.5
+    mean: Annotated[
+        float | None, Opt("an .onnx file takes (pixel - mean) / scale (default: 127.5, of uint8 the pixel)")
+    ] = None
+    scale: Annotated[float | None, Opt("see --mean (default: 127.5)")] = None
+    output: Annotated[
+        str | None, Opt("output of an .onnx file that is the embedding (default: the first that can be)")
+    ] = None
 
 
 def embedder_of(options: EmbedderOptions, *, flip: bool) -> Embedder:
     """The embedder; with `flip` the mirrored chip's embedding is added. Raises UsageError and more."""
-    if options.scale == 0:
-        raise UsageError("--scale 0: must be another number, as pixels are divided by it")
-    from face_analysis.inference.embedder import ModelInput, WithMirror, open_embedder
+    numbers = [number for number in (options.mean, options.scale) if number is not None]
+    if options.scale == 0 or not all(map(math.isfinite, numbers)):
+        raise UsageError(
+            "--scale must be another number than 0, as pixels are divided by it; --mean a number"
+        )
+    from face_analysis.inference.embedder import WithMirror, open_embedder
+    from face_analysis.inference.onnx_form import ModelInput
 
-    given = ModelInput(options.colour, options.mean, options.scale)
+    given = ModelInput(options.colour, options.mean, options.scale, options.output)
     embedder = open_embedder(options.model, given, options.depth, options.net_mode)
     return WithMirror(embedder) if flip else embedder

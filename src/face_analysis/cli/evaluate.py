@@ -125,7 +125,7 @@ def _verify(options: EvaluateOptions) -> int:
         if isinstance(given, IjbSet):
             return verify_ijb(given, embedder, failures, options.batch_size, options.workers)
         failures.add(given.failures)
-        return verify_set(given, embedder, options.batch_size)
+        return verify_set(given, embedder, failures, options.batch_size)
 
     with claim_folder(options.dest, (*paths, options.card), overwrite=options.overwrite):
         failures = FailureLog(options.dest / "errors.csv")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -36,7 +36,7 @@ class ExtractOptions(EmbedderOptions):
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Exit status 0, or 1 when photos could not be read; the folder of the set goes to stdout."""
+    """Exit status 0, or 1 when photos could not be used; the folder of the set goes to stdout."""
     options = parse("extract", ExtractOptions, arguments)
     _check(options)
     from tqdm import tqdm
@@ -53,6 +53,7 @@ def main(arguments: Sequence[str]) -> int:
     cutter = FaceCutter()
     if not options.aligned:
         cutter = face_cutter(options.faces, threshold=options.threshold, whole=options.whole)
+    cutter = replace(cutter, size=embedder.side)
     # Files of the original's layout are called .npy, which no photo and no list is.
     read = () if options.format == "original" else (options.source, options.image_list)
     unread = 0

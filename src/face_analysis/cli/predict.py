@@ -149,20 +149,24 @@ def _print(
 ) -> int:
     from face_analysis.cli.printed import print_photos
     from face_analysis.datasets.predictions.files import PredictionColumns
-    from face_analysis.inference.pipeline import analyse, inputs
+    from face_analysis.inference.pipeline import Answers, analyse, inputs
 
     columns = PredictionColumns(
         predictor.attributes, located=cutter.detector is not None, intervals=predictor.gives_intervals
     )
+    answers = Answers()
     with _copies(options, source) as annotate:
 
         def photos() -> Iterator[Photo]:
             analysed = analyse(inputs(source), cutter, predictor, options.batch_size, options.workers)
             for row, photo in enumerate(analysed):
+                answers.add(len(photo.faces), photo.failure)
                 yield _joined(photo, source, row) if options.format == "original" else photo
                 annotate(row, photo)
 
-        return 1 if print_photos(photos(), options.format, columns) else 0
+        unread = print_photos(photos(), options.format, columns)
+    answers.check()
+    return 1 if unread else 0
 
 
 def _joined(photo: Photo, source: ImageSource, row: int) -> Photo:

@@ -13,20 +13,21 @@ from face_analysis.types import Photo
 
 
 def print_photos(photos: Iterable[Photo], layout: Layout | None, columns: PredictionColumns) -> int:
-    """Print photos as they come, in words where there is no layout; returns how many could not be read.
+    """Print photos as they come, in words where there is no layout; returns how many failed.
 
-    What is not a face goes to stderr: photos that could not be read, and with a layout those without a face.
+    What is not a face goes to stderr: why photos or faces could not be used, and with a layout which photos
+    show none.
     """
     unread = 0
 
     def readable() -> Iterator[Photo]:
         nonlocal unread
         for photo in photos:
-            if photo.failure is None:
-                yield photo
-            else:
+            if photo.failure is not None:
                 unread += 1
                 print(photo.failure.reason, file=sys.stderr)
+            if photo.failure is None or photo.faces:
+                yield photo
 
     lines: Iterator[str]
     if layout is None:

@@ -128,7 +128,7 @@ def _reader(form: str) -> Any:
         return getattr(import_module(module), name)
     except ImportError as error:
         raise UnreadableImageError(
-            "HEIC needs pillow-heif; `pip install face-analysis[heif]`, or convert it to JPEG"
+            "HEIC needs pillow-heif; `pip install pillow-heif`, or convert it to JPEG"
         ) from error
 
 

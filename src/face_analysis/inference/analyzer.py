@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from face_analysis.errors import MissingFileError, UnreadableImageError, UsageError
+from face_analysis.errors import MissingFileError, NoAnswerError, UnreadableImageError, UsageError
 from face_analysis.images.boxes import Wanted
 from face_analysis.images.chips import FaceCutter, face_cutter
 from face_analysis.images.decode import decode
@@ -53,43 +56,81 @@ class FaceAnalyzer:
         )
         self.predictor = AttributePredictor(open_models(model))
 
-    def analyze(self, photo: str | Path | Image) -> list[Face]:
+    def analyze(self, photo: str | os.PathLike[str] | Image) -> list[Face]:
         """The faces of one photo, a file or RGB uint8 (H, W, 3), from left to right.
 
-        Raises MissingFileError, UnreadableImageError, and UsageError for an array of another form.
+        Raises MissingFileError, UnreadableImageError, UsageError for anything but a path or such an array,
+        and NoAnswerError where the model gives no finite numbers for a face.
         """
+        if (photo is None or isinstance(photo, np.ndarray)) and (fault := _fault(photo)):
+            raise UsageError(f"photo 0: {fault}")
         loaded = _input(photo, 0)
         chips = self.cutter.cut(loaded.load(), loaded.name)
-        estimates = self.predictor.predict([chip.pixels for chip in chips])
-        return [
-            Face(loaded.name, chip.detection, *given) for chip, given in zip(chips, estimates, strict=True)
-        ]
+        faces = []
+        for chip, answer in zip(chips, self.predictor.predict([chip.pixels for chip in chips]), strict=True):
+            if isinstance(answer, str):
+                raise NoAnswerError(f"{loaded.name}: {answer}")
+            faces.append(Face(loaded.name, chip.detection, *answer))
+        return faces
 
     def analyze_many(
-        self, photos: Iterable[str | Path | Image], batch_size: int = 96, workers: int = 2
+        self,
+        photos: Iterable[str | os.PathLike[str] | Image | None],
+        batch_size: int = 96,
+        workers: int = 2,
     ) -> Iterator[Photo]:
         """The faces of each photo, in their order, while memory stays bounded; `photos` may never end.
 
-        A file that cannot be read gives a Photo with its `failure`. `workers` threads decode and detect.
+        What cannot be read gives a Photo with its `failure`, and the next one follows: a missing or damaged
+        file, a folder, an array that is not RGB uint8 (H, W, 3), None as OpenCV gives it for a file that it
+        cannot read, and a face for which the model gives no finite numbers. `workers` threads decode and
+        detect. Raises UsageError for one photo in place of many, and, at its place in the order, for what is
+        neither a path nor an array.
         """
+        if isinstance(photos, str | bytes | os.PathLike) or (
+            isinstance(photos, np.ndarray) and photos.ndim == 3
+        ):
+            raise UsageError("analyze_many takes many photos, such as [photo]; analyze takes one")
+        if batch_size < 1 or workers < 0:
+            raise UsageError("batch_size must be at least 1, and workers at least 0")
         loaded = (_input(photo, position) for position, photo in enumerate(photos))
         return analyse(loaded, self.cutter, self.predictor, batch_size, workers)
 
 
-def _input(photo: str | Path | Image, position: int) -> Input:
-    if isinstance(photo, np.ndarray):
-        if photo.dtype != np.uint8 or photo.ndim != 3 or photo.shape[2] != 3 or 0 in photo.shape:
-            raise UsageError(
-                f"photo {position}: expected RGB uint8 (H, W, 3), found {photo.dtype} {photo.shape}"
-            )
-        return Input(f"array {position}", lambda: photo)
-    return Input(str(photo), partial(_read, Path(photo)))
+def _input(photo: object, position: int) -> Input:
+    if isinstance(photo, str | os.PathLike):
+        return Input(os.fsdecode(photo), partial(_read, Path(os.fsdecode(photo))))
+    name = f"array {position}" if isinstance(photo, np.ndarray) else f"photo {position}"
+    return Input(name, partial(_checked, photo, name))
+
+
+def _checked(photo: object, name: str) -> Image:
+    if photo is not None and not isinstance(photo, np.ndarray):
+        raise UsageError(
+            f"{name} is of the type {type(photo).__name__}: give a path, or an RGB uint8 array (H, W, 3)"
+        )
+    if fault := _fault(photo):
+        raise UnreadableImageError(f"{name}: {fault}")
+    assert photo is not None
+    return photo
+
+
+def _fault(array: NDArray[Any] | None) -> str:
+    """What keeps an array from being a photo, "" if nothing does."""
+    if array is None:
+        return "None in place of a photo; OpenCV gives it for a file that it cannot read"
+    if array.dtype != np.uint8 or array.ndim != 3 or array.shape[2] != 3 or 0 in array.shape:
+        return f"expected RGB uint8 (H, W, 3), found {array.dtype} {array.shape}"
+    return ""
 
 
 def _read(path: Path) -> Image:
     try:
         return decode(read_picture_file(path), str(path))
+    except IsADirectoryError:
+        raise UnreadableImageError(f"{path}: is a folder; give a picture file") from None
     except FileNotFoundError:
         raise MissingFileError(path, "photo") from None
-    except OSError as error:
-        raise UnreadableImageError(f"{path}: {error.strerror}") from error
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise UnreadableImageError(f"{path}: {reason}") from error

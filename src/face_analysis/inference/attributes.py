@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from face_analysis.datasets.attributes import ATTRIBUTES, CLASS_NAMES, Attribute
 from face_analysis.evaluation.fit_calibration import age_interval
 from face_analysis.images.normalise import normalise
+from face_analysis.inference.forks import check_fork, prepare_forks
 from face_analysis.losses.age import AGE_LOSSES
 from face_analysis.losses.ordinal import counted_age, expected_age
 from face_analysis.models.attributes import AttributeNetwork
@@ -51,6 +52,7 @@ class AttributePredictor:
     """
 
     def __init__(self, models: Mapping[Attribute, PredictionModel]) -> None:
+        prepare_forks()
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.attributes = tuple(name for name in ATTRIBUTES if name in models)
         self._calibration = {name: models[name].calibration.get(name, {}) for name in self.attributes}
@@ -71,19 +73,24 @@ class AttributePredictor:
         """Whether ages come with an interval."""
         return "quantile" in self._calibration.get("age", {})
 
-    def predict(self, chips: list[Image]) -> list[Estimates]:
-        """What the models say of RGB uint8 chips, (112, 112, 3) each."""
+    def predict(self, chips: list[Image]) -> list[Estimates | str]:
+        """What the models say of RGB uint8 chips, (112, 112, 3) each, or why they say nothing of one."""
         if not chips:
             return []
-        return self.estimates(self.logits(chips))
+        logits = self.logits(chips)
+        reasons = no_answers(logits)
+        kept = torch.tensor([row not in reasons for row in range(len(chips))])
+        estimates = iter(self.estimates({name: rows[kept] for name, rows in logits.items()}))
+        return [reasons[row] if row in reasons else next(estimates) for row in range(len(chips))]
 
     @torch.inference_mode()
     def logits(self, chips: list[Image]) -> dict[Attribute, Tensor]:
         """Raw float32 logits on the CPU of RGB uint8 chips, at least one, (112, 112, 3) each.
 
         Race (N, 5), gender (N, 2), and for age those of the tasks "older than k" (N, 100), whatever loss the
-        network was trained with.
+        network was trained with. All are NaN in a row for which the network gave a number that is not finite.
         """
+        check_fork(self.device)
         images = normalise(torch.from_numpy(np.stack(chips)).permute(0, 3, 1, 2).to(self.device))
         logits: dict[Attribute, Tensor] = {}
         for network, mirrored, attributes in self._jobs:
@@ -92,9 +99,10 @@ class AttributePredictor:
                 turned = network(images.flip(3))
                 output = {name: (output[name] + turned[name]) / 2 for name in attributes}
             logits |= {name: output[name].cpu() for name in attributes}
+        finite = {name: rows.isfinite().all(dim=1, keepdim=True) for name, rows in logits.items()}
         if "age" in logits:
             logits["age"] = self._age_tasks(logits["age"])
-        return logits
+        return {name: rows.where(finite[name], torch.nan) for name, rows in logits.items()}
 
     def estimates(self, logits: Mapping[Attribute, Tensor]) -> list[Estimates]:
         """What raw logits of each attribute, as `logits` gives them, say after the models' calibration."""
@@ -109,6 +117,14 @@ class AttributePredictor:
             return _ages(scaled, age_interval(logits, calibration["quantile"]) if calibration else None)
         probabilities = scaled.softmax(dim=1).numpy()
         return [ClassEstimate(CLASS_NAMES[name], row) for row in probabilities]
+
+
+def no_answers(logits: Mapping[Attribute, Tensor]) -> dict[int, str]:
+    """The rows of `AttributePredictor.logits` that are no answer, each with the reason."""
+    wrong = {name: rows.isnan().any(dim=1) for name, rows in logits.items()}
+    rows = torch.stack(list(wrong.values())).any(dim=0).nonzero().flatten().tolist()
+    named = {row: " and ".join(name for name in wrong if wrong[name][row]) for row in rows}
+    return {row: f"the model's {names} is not finite (NaN or infinite)" for row, names in named.items()}
 
 
 def _ages(logits: Tensor, interval: tuple[Tensor, Tensor] | None) -> list[AgeEstimate]:

@@ -18,8 +18,13 @@ from face_analysis.errors import UsageError
 from face_analysis.evaluation.fit_calibration import CalibrationFit, fit_calibration
 from face_analysis.evaluation.groups import EvaluationReport, evaluate
 from face_analysis.images.chips import FaceCutter
-from face_analysis.inference.attributes import AttributePredictor, PredictedArrays, PredictionModel
-from face_analysis.inference.pipeline import Cut, cut_ahead, inputs
+from face_analysis.inference.attributes import (
+    AttributePredictor,
+    PredictedArrays,
+    PredictionModel,
+    no_answers,
+)
+from face_analysis.inference.pipeline import Answers, Cut, cut_ahead, inputs, judged
 from face_analysis.models.attributes import AGE_OUTPUTS, AttributeNetwork
 from face_analysis.models.weights import LoadedModel
 from face_analysis.types import Face, ImageFailure
@@ -51,7 +56,8 @@ def calibrate(
     """Fit the calibration of a model on a random half of labelled photos, and measure it on the rest.
 
     The cutter has to give one chip a photo. A bar on stderr shows the photos. Raises EmptyDataError for too
-    few labels, UsageError for a model whose age is one number.
+    few labels, UsageError for a model whose age is one number, and NoAnswerError for one that gives no finite
+    numbers.
     """
     names, age_loss = model.network.attributes, model.network.age_loss
     if "age" in names and AGE_OUTPUTS[age_loss] == 1:
@@ -63,6 +69,10 @@ def calibrate(
     ahead = cut_ahead(inputs(source), cutter, batch_size, workers)
     cuts = iter(tqdm(ahead, total=len(source), desc="calibrate", unit=" photos"))
     logits, rows, failures = _logits(plain, cuts, batch_size)
+    answers = Answers(len(rows))
+    for failure in failures:
+        answers.add(0, failure)
+    answers.check()
     labels = {name: source.labels[name][rows] for name in names if name in source.labels}
     fit = fit_calibration(logits, labels)
     data = f"a random half of {len(rows)} images of {source.origin.name}; measured on the other half"
@@ -95,11 +105,15 @@ def _logits(
     failures: list[ImageFailure] = []
     start = 0
     while batch := list(islice(cuts, batch_size)):
+        chips = [chip.pixels for cut in batch for chip in cut.chips]
+        if chips:
+            part = predictor.logits(chips)
+            reasons = no_answers(part)
+            kept = [row for row in range(len(chips)) if row not in reasons]
+            batch = judged(batch, reasons)
+            parts.append({name: values[kept] for name, values in part.items()})
         failures += [cut.failure for cut in batch if cut.failure is not None]
-        read = [(start + place, cut.chips[0].pixels) for place, cut in enumerate(batch) if cut.chips]
+        rows += [start + place for place, cut in enumerate(batch) if cut.chips]
         start += len(batch)
-        if read:
-            rows += [row for row, _ in read]
-            parts.append(predictor.logits([pixels for _, pixels in read]))
     logits = {name: torch.cat([part[name] for part in parts]) for name in parts[0]} if parts else {}
     return logits, np.array(rows, np.int64), failures

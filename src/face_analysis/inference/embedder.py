@@ -4,32 +4,29 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from face_analysis.errors import ModelMismatchError, UsageError
+from face_analysis.errors import UsageError
+from face_analysis.images.align import CHIP_SIZE
 from face_analysis.images.normalise import normalise
+from face_analysis.inference.embeddings import Embeddings, unit_rows
+from face_analysis.inference.forks import check_fork, prepare_forks
+from face_analysis.inference.onnx_embedder import OnnxEmbedder
+from face_analysis.inference.onnx_form import ModelInput
+from face_analysis.models.file_kind import ONNX, SAFETENSORS, kind_of, misplaced
 from face_analysis.models.layers import Backbone
 from face_analysis.models.original_backbone import read_original_backbone
 from face_analysis.models.precision import for_inference
 from face_analysis.models.sface import load_sface
 from face_analysis.models.weights import load_recognition
-from face_analysis.zoo.catalogue import CATALOGUE
+from face_analysis.zoo.catalogue import CATALOGUE, recognise
 from face_analysis.zoo.find import find
 
-Embeddings = NDArray[np.float32]
-
-
-@dataclass(frozen=True)
-class ModelInput:
-    """What an ONNX file takes: RGB or BGR pixels x as (x - mean) / scale, (N, 3, size, size)."""
-
-    colour: Literal["RGB", "BGR"] = "RGB"
-    mean: float = 127.5
-    scale: float = 127.5
+WANTED = "a model of embeddings (sface, a .safetensors file of recognition, a model_*.pth or an .onnx file)"
 
 
 class Embedder(Protocol):
@@ -40,15 +37,26 @@ class Embedder(Protocol):
         """How many numbers an embedding has."""
         ...
 
+    @property
+    def side(self) -> int:
+        """The height and width of the chips it is made for, in pixels."""
+        ...
+
     def embed(self, chips: NDArray[np.uint8]) -> Embeddings:
-        """RGB (N, H, W, 3), at least one -> (N, size), each of length 1."""
+        """RGB (N, H, W, 3), at least one -> (N, size), each of length 1.
+
+        A row that the model has no embedding for is all zeros or not finite; `faults` tells these.
+        """
         ...
 
 
 class TorchEmbedder:
     """A backbone in its fastest form, or the fastest `exact` one, on a GPU where there is one."""
 
+    side = CHIP_SIZE
+
     def __init__(self, backbone: Backbone, *, exact: bool = False) -> None:
+        prepare_forks()
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.network = for_inference(backbone, self.device, exact=exact)
         with torch.inference_mode():
@@ -57,47 +65,10 @@ class TorchEmbedder:
     @torch.inference_mode()
     def embed(self, chips: NDArray[np.uint8]) -> Embeddings:
         """RGB (N, 112, 112, 3) -> (N, size), each of length 1."""
+        check_fork(self.device)
         images = normalise(torch.from_numpy(chips).permute(0, 3, 1, 2).to(self.device))
         found: Embeddings = self.network(images).cpu().numpy()
         return found
-
-
-class OnnxEmbedder:
-    """An ONNX file with one image input and an embedding as its first output, run by onnxruntime.
-
-    Raises UsageError where onnxruntime is missing, ModelMismatchError for a file that is no such network.
-    """
-
-    def __init__(self, path: Path, given: ModelInput) -> None:
-        try:
-            import onnxruntime
-        except ImportError:
-            raise UsageError(f"{path}: running ONNX needs `pip install face-analysis[onnx]`") from None
-        self.given = given
-        try:
-            self._session: Any = onnxruntime.InferenceSession(
-                str(path), providers=onnxruntime.get_available_providers()
-            )
-            self._input = self._session.get_inputs()[0]
-            self.size = int(self._run(np.zeros((1, 112, 112, 3), np.uint8)).shape[1])
-        except (
-            Exception
-        ) as error:  # onnxruntime raises kinds of its own, one for each way a file can be wrong
-            raise ModelMismatchError(
-                f"{path}: not an ONNX network from chips to embeddings ({error})"
-            ) from error
-
-    def embed(self, chips: NDArray[np.uint8]) -> Embeddings:
-        """RGB (N, 112, 112, 3) -> (N, size), each of length 1."""
-        one_by_one = self._input.shape[0] == 1
-        parts = [chips[row : row + 1] for row in range(len(chips))] if one_by_one else [chips]
-        return unit_rows(np.concatenate([self._run(part) for part in parts]))
-
-    def _run(self, chips: NDArray[np.uint8]) -> Embeddings:
-        pixels = chips if self.given.colour == "RGB" else chips[..., ::-1]
-        images = (pixels.transpose(0, 3, 1, 2).astype(np.float32) - self.given.mean) / self.given.scale
-        found: Embeddings = self._session.run(None, {self._input.name: images})[0].astype(np.float32)
-        return found.reshape(len(chips), -1)
 
 
 @dataclass(frozen=True)
@@ -111,35 +82,37 @@ class WithMirror:
         """That of the embedder."""
         return self.embedder.size
 
+    @property
+    def side(self) -> int:
+        """That of the embedder."""
+        return self.embedder.side
+
     def embed(self, chips: NDArray[np.uint8]) -> Embeddings:
-        """RGB (N, H, W, 3) -> (N, size), each of length 1."""
-        mirrored = np.ascontiguousarray(chips[:, :, ::-1])
-        return unit_rows(self.embedder.embed(chips) + self.embedder.embed(mirrored))
-
-
-def unit_rows(embeddings: Embeddings) -> Embeddings:
-    """(N, D), each row brought to length 1; a row of zeros stays so."""
-    lengths = np.linalg.norm(embeddings, axis=1, keepdims=True)
-    unit: Embeddings = (embeddings / np.maximum(lengths, 1e-12)).astype(np.float32)
-    return unit
+        """As the embedder; a row is none where that of the chip or of its mirror image is none."""
+        plain = self.embedder.embed(chips)
+        turned = self.embedder.embed(np.ascontiguousarray(chips[:, :, ::-1]))
+        both = plain + turned
+        both[~(plain.any(axis=1) & turned.any(axis=1))] = 0
+        return unit_rows(both)
 
 
 def open_embedder(model: str | Path, given: ModelInput, depth: int = 50, mode: str = "ir_se") -> Embedder:
     """The embedder of a zoo's name, or of a file: `.safetensors` of recognition, original `.pth`, or ONNX.
 
-    An original checkpoint, of this `depth` and `mode`, runs in float32: its features are matched with those
-    that the original system wrote. Of an ONNX file that is not SFace's, `given` says what it takes. Raises
-    UnknownModelError, MissingFileError, UsageError for a file of another kind, and ModelMismatchError.
+    The file's content decides, not its name. An original checkpoint, of this `depth` and `mode`, runs in
+    float32: its features are matched with those that the original system wrote. Of an ONNX file that is not
+    SFace's, `given` says what it takes. Raises UnknownModelError, UsageError for a file of another kind,
+    MissingPackageError, and ModelMismatchError.
     """
     path = find(model)
-    if path.suffix == ".safetensors":
+    kind = kind_of(path)
+    if kind == SAFETENSORS:
         return TorchEmbedder(load_recognition(path).network)
-    if path.suffix == ".pth":
+    if kind.name == "torch":
         return TorchEmbedder(read_original_backbone(path, depth, mode), exact=True)
-    if not CATALOGUE["sface"].fault(path):
+    entry = recognise(path)
+    if entry == CATALOGUE["sface"]:
         return TorchEmbedder(load_sface(path))
-    if path.suffix == ".onnx":
+    if kind == ONNX and entry is None:
         return OnnxEmbedder(path, given)
-    raise UsageError(
-        f"{path}: no model of embeddings; give sface, a .safetensors, a model_*.pth or an .onnx file"
-    )
+    raise UsageError(misplaced(path, WANTED))

@@ -12,10 +12,12 @@ import numpy as np
 
 from face_analysis.datasets.attributes import ATTRIBUTES
 from face_analysis.datasets.sources import FolderSource, ImageSource, names_sha256, path_of
+from face_analysis.errors import NoAnswerError
 from face_analysis.files import FailureLog, whole_file
 from face_analysis.images.chips import Chip, FaceCutter
-from face_analysis.inference.embedder import Embedder, Embeddings
-from face_analysis.inference.pipeline import BLOCK, Cut, batches, inputs
+from face_analysis.inference.embedder import Embedder
+from face_analysis.inference.embeddings import Embeddings, faults
+from face_analysis.inference.pipeline import BLOCK, Answers, Cut, batches, inputs, judged
 from face_analysis.journal import Journal
 from face_analysis.matching.features.feature_set import BOX, INDEX, LABEL, PATH, SCORE, SUBJECT
 from face_analysis.matching.features.writer import EmbeddingFile, write_index, write_source
@@ -48,36 +50,54 @@ def extract_source(
 ) -> Iterator[Cut]:
     """Embed the faces of all photos of a source, giving each photo when it is done.
 
-    Photos that cannot be read and those without a face go to `failures`. A resumed run, which must have the
-    same `settings`, leaves the same files as an undisturbed one. Raises UsageError and WriteError.
+    Photos that cannot be read, those without a face and those that the model has no embedding for go to
+    `failures`. A resumed run, which must have the same `settings`, leaves the same files as an undisturbed
+    one. Raises UsageError, WriteError, and NoAnswerError where the model has no embedding for any face.
     """
     columns = [PATH, SUBJECT, LABEL, *BOX, SCORE, *(name for name in ATTRIBUTES if name in source.labels)]
     identity = {"photos": names_sha256(source), "layout": run.layout, **settings}
     with Journal(run.dest / INDEX, identity, resume=run.resume) as journal:
-        sink = _Sink(run, source, sum(1 for _ in journal.records()), embedder.size)
-        done = journal.done
-        for batch in batches(inputs(source, done), cutter, run.batch_size, run.workers):
-            chips = [chip.pixels for cut in batch for chip in cut.chips]
+        kept, done = sum(1 for _ in journal.records()), journal.done
+        sink, answers = _Sink(run, source, kept, embedder.size), Answers(kept)
+        for cuts in batches(inputs(source, done), cutter, run.batch_size, run.workers):
+            batch, embeddings = _embedded(cuts, embedder)
             records = [
                 _record(source, row, chip, columns)
                 for row, cut in enumerate(batch, done)
                 for chip in cut.chips
             ]
-            if chips:
-                rows = [row for row, cut in enumerate(batch, done) for _ in cut.chips]
-                sink.add(rows, embedder.embed(np.stack(chips)))
+            if len(embeddings):
+                sink.add([row for row, cut in enumerate(batch, done) for _ in cut.chips], embeddings)
             for record in records:
                 journal.add(record)
             failures.add(filter(None, (cut.without_face for cut in batch)))
+            for cut in batch:
+                answers.add(len(cut.chips), cut.failure)
             done += len(batch)
             if done % BLOCK == 0 or done == len(source):
                 journal.mark(done)
             yield from batch
+        try:
+            answers.check()
+        except NoAnswerError:
+            sink.discard()
+            journal.remove()
+            raise
         sink.finish()
         if run.layout == "set":
             write_source(run.dest, _place(source))
         write_index(run.dest, columns, journal.records())
         journal.remove()
+
+
+def _embedded(batch: list[Cut], embedder: Embedder) -> tuple[list[Cut], Embeddings]:
+    """The photos without the chips that the model has no embedding for, and the embeddings of the others."""
+    chips = [chip.pixels for cut in batch for chip in cut.chips]
+    if not chips:
+        return batch, np.empty((0, embedder.size), np.float32)
+    embeddings = embedder.embed(np.stack(chips))
+    reasons = faults(embeddings)
+    return judged(batch, reasons), np.delete(embeddings, list(reasons), axis=0)
 
 
 class _Sink:
@@ -104,6 +124,11 @@ class _Sink:
     def finish(self) -> None:
         if self.file is not None:
             self.file.finish()
+
+    def discard(self) -> None:
+        """Leave no file behind where there is no embedding."""
+        if self.file is not None:
+            self.file.discard()
 
 
 def original_name(path: str) -> str:

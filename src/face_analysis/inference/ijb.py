@@ -17,7 +17,9 @@ from face_analysis.evaluation.verification import VerificationReport, verify_pai
 from face_analysis.files import FailureLog
 from face_analysis.images.align import align_chip
 from face_analysis.images.decode import decode
-from face_analysis.inference.embedder import Embedder, Embeddings
+from face_analysis.inference.embedder import Embedder
+from face_analysis.inference.embeddings import Embeddings, faults
+from face_analysis.inference.pipeline import Answers
 from face_analysis.parallel import in_order
 from face_analysis.types import Image, ImageFailure
 
@@ -32,11 +34,23 @@ def verify_ijb(
     """Align the set's images by the landmarks of its list, embed and pool them, and measure its pairs.
 
     Images that cannot be used go to `failures`; templates without another are named on the log, and pairs
-    with them are left out. Raises EmptyDataError where no pair of a kind is left, and WriteError.
+    with them are left out. Raises EmptyDataError where no pair of a kind is left, WriteError, and
+    NoAnswerError where the model has no embedding for any image.
     """
     pool = TemplatePool(ijb.template, ijb.media, embedder.size)
+    answers = Answers()
     for rows, chips in _batches(ijb, failures, batch_size, workers):
-        pool.add(rows, embedder.embed(chips))
+        embeddings = embedder.embed(chips)
+        reasons = faults(embeddings)
+        kept = [row for row in range(len(rows)) if row not in reasons]
+        pool.add(rows[kept], embeddings[kept])
+        answers.add(len(kept), None)
+        for row, reason in reasons.items():
+            path = ijb.crops / ijb.images[rows[row]]
+            failure = ImageFailure(str(path), f"{path}: {reason}", of_model=True)
+            failures.add([failure])
+            answers.add(0, failure)
+    answers.check()
     templates, there = pool.templates()
     usable = there[ijb.first] & there[ijb.second]
     left_out = int((~usable).sum())

@@ -8,6 +8,7 @@ from pathlib import Path
 from face_analysis.datasets.attributes import Attribute
 from face_analysis.errors import UsageError
 from face_analysis.inference.attributes import PredictionModel
+from face_analysis.models.file_kind import kind_of
 from face_analysis.models.original import read_original
 from face_analysis.models.weights import load_attributes
 from face_analysis.zoo.find import find
@@ -21,9 +22,9 @@ def open_models(
 ) -> dict[Attribute, PredictionModel]:
     """A model for each attribute: that of `joint`, but for attributes in `separate` these files.
 
-    `joint` is a file or a name of the zoo. A file named twice is loaded once. Original `.pth` files do not
-    say their `depth` and `mode`. Raises UsageError where no model is given, MissingFileError, and
-    ModelMismatchError for the wrong file.
+    `joint` is a file or a name of the zoo. A file named twice is loaded once, and its content decides what it
+    is, not its name. Original `.pth` files do not say their `depth` and `mode`. Raises UsageError where no
+    model is given, MissingFileError, and ModelMismatchError for the wrong file.
     """
     models: dict[Attribute, PredictionModel] = {}
     if joint is not None:
@@ -33,7 +34,7 @@ def open_models(
     for attribute, path in (separate or {}).items():
         if path is None:
             continue
-        if path.suffix == ".pth":
+        if kind_of(path).name == "torch":
             network, _ = read_original(path, attribute=attribute, depth=depth, mode=mode)
             models[attribute] = PredictionModel(network, {})
             continue

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from face_analysis.datasets.pairs.npy_header import npy_header
-from face_analysis.errors import UsageError
+from face_analysis.errors import MissingPackageError
 from face_analysis.files import whole_file
 from face_analysis.matching.comparison import Comparison, Side
 from face_analysis.matching.features.feature_set import ROWS_AT_ONCE
@@ -47,7 +47,7 @@ def write_scores(
     `probe, gallery, score`, float64, as the original system; "parquet": `<start>_scores.parquet`. Labels
     (paths, of the original command `parent/stem`) go to `<start>_labels.txt`, and those of a gallery to
     `<start>_gallery_labels.txt`.
-    `memory` (bytes) bounds what is held. Raises WriteError, and UsageError where Parquet's package is
+    `memory` (bytes) bounds what is held. Raises WriteError, and MissingPackageError where that of Parquet is
     missing.
     """
     blocks = score_blocks(comparison, memory, progress)
@@ -132,7 +132,7 @@ def _write_parquet(blocks: Iterator[ScoreBlock], path: Path) -> None:
         import pyarrow as pa
         import pyarrow.parquet as pq
     except ImportError:
-        raise UsageError("--scores parquet needs `pip install face-analysis[parquet]`") from None
+        raise MissingPackageError("--scores parquet", "pyarrow", "parquet") from None
     kinds = {"probe": pa.int64(), "gallery": pa.int64(), "score": pa.float64(), "mated": pa.bool_()}
     schema = pa.schema(kinds.items())
     with whole_file(path) as partial, pq.ParquetWriter(partial, schema) as writer:

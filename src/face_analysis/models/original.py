@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from face_analysis.datasets.attributes import CLASS_NAMES, OUTPUTS, Attribute
 from face_analysis.errors import MissingFileError, ModelMismatchError, UsageError
 from face_analysis.models.attributes import AttributeNetwork
+from face_analysis.models.file_kind import kind_of, misplaced
 from face_analysis.models.layers import Backbone
 from face_analysis.models.original_backbone import read_original_backbone, read_tensors
 from face_analysis.models.state import mismatch
@@ -93,6 +94,10 @@ def head_beside(model_path: Path) -> dict[str, nn.Module]:
 
 
 def _head_beside(model_path: Path) -> Path:
+    if model_path.exists() and kind_of(model_path).name != "torch":
+        raise ModelMismatchError(misplaced(model_path, "a model of the original system (.pth)"))
+    if model_path.name.startswith(("head_", "optimizer_")):
+        raise UsageError(f"{model_path}: is not the model: give the model_*.pth that lies beside it")
     if not model_path.name.startswith("model_"):
         raise UsageError(f"{model_path}: the name does not start with model_: say which file is its head")
     return model_path.with_name(model_path.name.replace("model_", "head_", 1))

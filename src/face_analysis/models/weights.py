@@ -14,10 +14,11 @@ from safetensors.torch import save
 from torch import Tensor
 
 from face_analysis.datasets.attributes import Attribute
-from face_analysis.errors import MissingFileError, ModelMismatchError, UsageError
+from face_analysis.errors import ModelMismatchError, UsageError
 from face_analysis.files import whole_file
 from face_analysis.models.attributes import AttributeNetwork
 from face_analysis.models.backbone import build_backbone
+from face_analysis.models.file_kind import SAFETENSORS, kind_of, misplaced
 from face_analysis.models.layers import Backbone
 from face_analysis.models.state import mismatch
 from face_analysis.zoo.card import RECOGNITION, ModelCard
@@ -116,8 +117,8 @@ def load_recognition(path: Path) -> LoadedModel[Backbone]:
 
 
 def _read(path: Path) -> tuple[ModelCard, dict[str, Tensor]]:
-    if not path.is_file():
-        raise MissingFileError(path, "model")
+    if kind_of(path) != SAFETENSORS:
+        raise ModelMismatchError(misplaced(path, "a .safetensors model of this package"))
     try:
         with safe_open(path, framework="pt") as file:
             text = (file.metadata() or {}).get(CARD_KEY)
@@ -128,8 +129,7 @@ def _read(path: Path) -> tuple[ModelCard, dict[str, Tensor]]:
             return ModelCard.from_json(text, str(path)), tensors
     except (SafetensorError, OSError) as error:
         raise ModelMismatchError(
-            f"{path}: not a safetensors file, or cut short ({error}): fetch it again; checkpoints of the "
-            "original system (.pth) have to be imported first"
+            f"{path}: not a whole .safetensors file, cut short or damaged ({error}): fetch it again"
         ) from error
 
 

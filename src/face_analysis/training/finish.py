@@ -70,7 +70,9 @@ def finish_recognition(run: TrainedRun) -> list[VerificationReport]:
     assert isinstance(run.network, Backbone)
     embedder = WithMirror(TorchEmbedder(run.network))
     reports = [
-        verify_set(data.pair_set, embedder) for data in run.plan.validation if isinstance(data, PairImages)
+        verify_set(data.pair_set, embedder, run.failures)
+        for data in run.plan.validation
+        if isinstance(data, PairImages)
     ]
     card = recognition_card(
         run.folder.path.resolve().name,

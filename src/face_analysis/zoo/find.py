@@ -31,6 +31,9 @@ def find(what: str | Path) -> Path:
     entry = CATALOGUE.get(str(what))
     if entry is not None:
         return find_entry(entry)
+    if Path(what).is_dir():
+        names = ", ".join(CATALOGUE)
+        raise UnknownModelError(f"`{what}` is a folder: give the file of a model, or one of {names}")
     if not Path(what).is_file():
         raise UnknownModelError(f"no file and no model `{what}`; the models are {', '.join(CATALOGUE)}")
     return Path(what)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import IO, Any, Literal
 
 from face_analysis.datasets.attributes import ATTRIBUTES, CLASS_NAMES, Attribute
-from face_analysis.errors import UsageError, WriteError
+from face_analysis.errors import MissingPackageError, UsageError, WriteError
 from face_analysis.files import whole_file
 from face_analysis.json_files import json_text
 from face_analysis.types import ClassEstimate, Face
@@ -97,8 +97,7 @@ def write_predictions(
 
     "original" is the old `path [race] [gender] [age]`, without a header; its age is the count decoding, as a
     float. What has no value (the box of a photo taken whole) is an empty cell or null. Raises WriteError
-    where the disk refuses, UsageError for a path that no line of text can hold and where Parquet's package is
-    missing.
+    where the disk refuses, UsageError for a path that no line of text can hold, and MissingPackageError.
     """
     with whole_file(path) as partial:
         if layout == "parquet":
@@ -181,7 +180,7 @@ def _write_parquet(path: Path, columns: PredictionColumns, records: Iterable[Rec
         import pyarrow as pa
         import pyarrow.parquet as pq
     except ImportError:
-        raise UsageError("--format parquet needs `pip install face-analysis[parquet]`") from None
+        raise MissingPackageError("--format parquet", "pyarrow", "parquet") from None
     kinds = {str: pa.string(), int: pa.int32(), float: pa.float64()}
     schema = pa.schema([(name, kinds[_kind(name)]) for name in columns.names])
     count, coming = 0, iter(records)

@@ -11,7 +11,7 @@ from typing import Any
 
 from face_analysis.datasets.attributes import ATTRIBUTES, Attribute
 from face_analysis.datasets.predictions.files import PATH_COLUMN, ROWS_AT_ONCE
-from face_analysis.errors import ListFormatError, MissingFileError, UsageError
+from face_analysis.errors import ListFormatError, MissingFileError, MissingPackageError, UsageError
 
 Row = tuple[int, Sequence[Any]]
 """The line of a row, from 1 (of Parquet, the row), and its cells."""
@@ -106,7 +106,7 @@ def _parquet_rows(path: Path) -> Iterator[Row]:
         import pyarrow as pa
         import pyarrow.parquet as pq
     except ImportError:
-        raise UsageError(f"{path}: Parquet needs `pip install face-analysis[parquet]`") from None
+        raise MissingPackageError(f"{path}: Parquet", "pyarrow", "parquet") from None
     try:
         file = pq.ParquetFile(path)
         yield 0, file.schema_arrow.names

@@ -46,6 +46,11 @@ class EmbeddingFile:
             raise WriteError(self.path, error) from error
         self.rows += len(embeddings)
 
+    def discard(self) -> None:
+        """Close and delete the hidden file."""
+        self._file.close()
+        self._unfinished.unlink(missing_ok=True)
+
     def finish(self) -> None:
         """Write the header, sync, and give the file its name."""
         try:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from face_analysis.errors import UsageError
+from face_analysis.errors import MissingPackageError, UsageError
 from face_analysis.matching.comparison import Comparison, Numbers, Side
 from face_analysis.matching.features.feature_set import ROWS_AT_ONCE
 from face_analysis.matching.search.search import Candidates, no_candidates, recall, search
@@ -33,8 +33,8 @@ class FaissIndex:
     """The gallery in memory, float32; `exact` says whether every row is looked at for every probe.
 
     `lists` is how many there are (default: 4 roots of the rows; of a small gallery, fewer), `looked_into` how
-    many a search looks into. Raises UsageError where FAISS is missing, the gallery takes more than `memory`
-    (bytes), or numbers are out of range.
+    many a search looks into. Raises MissingPackageError, and UsageError where the gallery takes more than
+    `memory` (bytes), or numbers are out of range.
     """
 
     def __init__(self, comparison: Comparison, lists: int | None, looked_into: int, memory: float) -> None:
@@ -94,7 +94,7 @@ def _filled(gallery: Side, lists: int, looked_into: int) -> Any:
     try:
         import faiss
     except ImportError:
-        raise UsageError("--index faiss needs `pip install face-analysis[faiss]`") from None
+        raise MissingPackageError("--index faiss", "faiss-cpu", "faiss") from None
     count, size = len(gallery), gallery.features.size
     index: Any = faiss.IndexFlatIP(size)
     if looked_into < lists:
