@@ -18,6 +18,7 @@ FACES = "FACE_ANALYSIS_DATA"
 # Tests run side by side, a process a core: more threads each, in commands they start too, would only wait.
 torch.set_num_threads(1)
 os.environ["OMP_NUM_THREADS"] = "1"
+os.environ["FACE_ANALYSIS_SPEED_CACHE"] = "0"  # what is measured beside other tests is worth nothing later
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

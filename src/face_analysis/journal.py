@@ -19,6 +19,17 @@ def journal_path(output: Path) -> Path:
     return output.with_name(hidden_name(output.name, "journal"))
 
 
+def begun(output: Path) -> dict[str, Any]:
+    """What the journal beside the output is of, or nothing where there is none, or not a whole line of it."""
+    try:
+        with journal_path(output).open("rb") as file:
+            line = file.readline()
+        facts = json.loads(line) if line.endswith(b"\n") else {}
+    except (OSError, ValueError):
+        return {}
+    return facts if isinstance(facts, dict) else {}
+
+
 class Journal:
     """A hidden file of JSON lines beside the output: records, and after each block how many inputs are done.
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, make_dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar, get_type_hints
 
 import yaml
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,13 @@ def to_yaml(options: DataclassInstance) -> str:
     return yaml.safe_dump(
         {name: value for name, value in values.items() if value is not None}, sort_keys=False
     )
+
+
+def with_defaults(options: type[T], values: Mapping[str, Any]) -> type[T]:
+    """The same options with other defaults."""
+    hints = get_type_hints(options, include_extras=True)
+    changed = [(name, hints[name], field(default=value)) for name, value in values.items()]
+    return make_dataclass(options.__name__, changed, bases=(options,), frozen=True)
 
 
 def _plain(value: Any) -> Any:

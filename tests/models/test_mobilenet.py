@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from face_analysis.machine import Form
 from face_analysis.models.attributes import AttributeNetwork
 from face_analysis.models.backbone import build_backbone
 from face_analysis.models.layers import StridedDepthwise
@@ -113,10 +114,7 @@ def test_a_card_that_names_it_brings_it_back(tmp_path: Path) -> None:
             assert torch.equal(loaded.network(images)[name], logits)
 
 
-def test_the_form_for_inference_folds_every_norm_behind_a_convolution_and_keeps_the_embeddings(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr("face_analysis.models.precision.fast_bf16", lambda device: False)
+def test_the_form_for_inference_folds_every_norm_behind_a_convolution_and_keeps_the_embeddings() -> None:
     torch.manual_seed(0)
     network = build_backbone(NARROW)
     assert isinstance(network, MobileNet)
@@ -129,10 +127,9 @@ def test_the_form_for_inference_folds_every_norm_behind_a_convolution_and_keeps_
     assert len(left) == 1, "the one before the mean follows no convolution"
 
 
-def test_the_bundled_network_keeps_its_embeddings_in_bfloat16(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("face_analysis.models.precision.fast_bf16", lambda device: True)
+def test_the_bundled_network_keeps_its_embeddings_in_bfloat16() -> None:
     network = load_model(find("attributes")).network
-    fast = for_inference(network, torch.device("cpu"))
+    fast = for_inference(network, torch.device("cpu"), Form("bf16-true"))
     torch.manual_seed(0)
     images = F.interpolate(torch.rand(20, 3, 7, 7) * 2 - 1, size=112, mode="bicubic").clamp(-1, 1)
     with torch.inference_mode():

@@ -8,10 +8,11 @@ import torch.nn.functional as F
 from torch import nn
 
 from face_analysis.errors import UsageError
+from face_analysis.machine import Form
 from face_analysis.models.attributes import AttributeNetwork
 from face_analysis.models.backbone import build_backbone
 from face_analysis.models.layers import scaled_channels, unit_length
-from face_analysis.models.precision import fast_bf16, for_inference
+from face_analysis.models.precision import for_inference
 from face_analysis.zoo.card import BackboneConfig
 
 CPU = torch.device("cpu")
@@ -182,29 +183,33 @@ def test_wrong_attributes_are_refused(attributes: tuple[str, ...]) -> None:
 
 
 @pytest.mark.parametrize(
-    "config", [BackboneConfig(depth=50, width=0.25), BackboneConfig("mobilefacenet", width=0.5)], ids=str
+    ("form", "dtype", "cosine"),
+    [
+        (Form("32-true"), torch.float32, 0.999999),
+        (Form("32-true", channels_last=False), torch.float32, 0.999999),
+        (Form("bf16-true"), torch.bfloat16, 0.999),
+        (Form("bf16-mixed"), torch.bfloat16, 0.999),
+        (Form("64-true"), torch.float64, 0.999999),
+    ],
+    ids=lambda value: value.format if isinstance(value, Form) else "",
 )
-def test_network_for_inference_keeps_the_embeddings(config: BackboneConfig) -> None:
+def test_network_for_inference_keeps_the_embeddings(form: Form, dtype: torch.dtype, cosine: float) -> None:
     torch.manual_seed(0)
-    plain = AttributeNetwork(config, ("race",))
+    plain = AttributeNetwork(BackboneConfig(depth=50, width=0.25), ("race",))
     warm(plain)
     images = smooth_images(20)
-    fast = for_inference(plain, CPU)
-    assert isinstance(fast, AttributeNetwork)
+    fast = for_inference(plain, CPU, form)
     with torch.inference_mode():
         expected, found = plain.backbone(images), fast.backbone(images)
         others = (expected @ expected.T).fill_diagonal_(-1)
         assert others.max() < 0.99, "the embeddings must not fall together"
-        assert (expected * found).sum(1).min() >= 0.999
+        assert (expected * found).sum(1).min() >= cosine
         assert found.dtype == fast(images)["race"].dtype == torch.float32
-    bf16 = fast_bf16(CPU) and config.name == "iresnet"
-    used = {parameter.dtype for parameter in fast.backbone.parameters()}
-    assert used == {torch.bfloat16 if bf16 else torch.float32}
+    assert {parameter.dtype for parameter in fast.backbone.parameters()} == {dtype}
     assert all(parameter.dtype == torch.float32 for parameter in plain.parameters())
 
 
-def test_float32_fold_is_exact_where_bf16_is_slow(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("face_analysis.models.precision.fast_bf16", lambda device: False)
+def test_the_fold_is_exact_in_float32() -> None:
     torch.manual_seed(0)
     plain = build_backbone(BackboneConfig(depth=18, mode="ir_se", width=0.25))
     warm(plain)

@@ -18,6 +18,7 @@ from onnx.reference import ReferenceEvaluator
 from face_analysis.errors import MissingFileError, ModelMismatchError
 from face_analysis.images.chips import face_cutter
 from face_analysis.images.decode import decode
+from face_analysis.machine import Form
 from face_analysis.models.attributes import AttributeNetwork
 from face_analysis.models.mobilenet import MobileNet
 from face_analysis.models.precision import for_inference
@@ -50,11 +51,14 @@ def onnx_output(path: Path, pixels: NDArray[np.float32], node: str) -> NDArray[n
     return found
 
 
-@pytest.mark.parametrize("bf16", [False, True])
+@pytest.mark.parametrize(
+    ("form", "cosine"),
+    [(Form(), 0.999999), (Form(channels_last=False), 0.999999), (Form("bf16-true"), 0.9995)],
+    ids=lambda value: value.format if isinstance(value, Form) else "",
+)
 def test_the_whole_network_gives_the_embeddings_of_the_files_own_graph(
-    real: Path, photos: Path, bf16: bool, monkeypatch: pytest.MonkeyPatch
+    real: Path, photos: Path, form: Form, cosine: float
 ) -> None:
-    monkeypatch.setattr("face_analysis.models.precision.fast_bf16", lambda device: bf16)
     image = decode((photos / "both.jpg").read_bytes(), "both.jpg")
     chips = [chip.pixels.transpose(2, 0, 1) for chip in face_cutter().cut(image, "both.jpg")]
     pixels = np.stack(chips).astype(np.float32)
@@ -64,8 +68,8 @@ def test_the_whole_network_gives_the_embeddings_of_the_files_own_graph(
     images = torch.from_numpy(pixels / 127.5 - 1)
     with torch.inference_mode():
         np.testing.assert_allclose(network(images).numpy(), expected, atol=2e-5)
-        fast = for_inference(network, torch.device("cpu"))(images).numpy()
-    assert (fast * expected).sum(axis=1).min() > (0.9995 if bf16 else 0.999999)
+        fast = for_inference(network, torch.device("cpu"), form)(images).numpy()
+    assert (fast * expected).sum(axis=1).min() > cosine
 
 
 def test_a_body_fed_from_the_file_computes_what_the_files_own_graph_does(real: Path) -> None:

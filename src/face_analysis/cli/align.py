@@ -9,12 +9,13 @@ from typing import Annotated, Literal
 
 from face_analysis.cli.parser import parse
 from face_analysis.files import write_text
+from face_analysis.machine import ThreadOptions, check_machine, use_threads
 from face_analysis.options import Opt, to_yaml
 from face_analysis.outputs import Overwrite, Resume, claim_folder
 
 
 @dataclass(frozen=True)
-class AlignOptions:
+class AlignOptions(ThreadOptions):
     """What aligning is told."""
 
     source: Annotated[Path, Opt("a photo, a folder of photos, or an LMDB", positional=True)]
@@ -34,12 +35,14 @@ class AlignOptions:
 def main(arguments: Sequence[str]) -> int:
     """Exit status 0, or 1 when photos could not be read; the list of chips goes to stdout."""
     options = parse("align", AlignOptions, arguments)
+    check_machine(options)
     from tqdm import tqdm
 
     from face_analysis.datasets.sources import open_source
     from face_analysis.files import FailureLog
     from face_analysis.images.chips import face_cutter
     from face_analysis.inference.align import INDEX, AlignRun, align_source
+    from face_analysis.inference.beside import loading, loading_threads
 
     source = open_source(options.source, options.image_list)
     cutter = face_cutter(
@@ -49,6 +52,7 @@ def main(arguments: Sequence[str]) -> int:
     claim = claim_folder(
         options.dest, read, overwrite=options.overwrite, resume=options.resume, pictures=True
     )
+    use_threads(loading_threads(options, loading(cutter, options.workers)))
     unread = 0
     with claim, tqdm(total=len(source), unit=" photos", desc="align") as bar:
         write_text(options.dest / "config.yaml", to_yaml(options))

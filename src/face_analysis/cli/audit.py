@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from face_analysis.cli.parser import parse
 from face_analysis.errors import UsageError
 from face_analysis.files import first_reasons, write_text
+from face_analysis.machine import MachineOptions, check_machine, use_threads
 from face_analysis.options import Opt, to_yaml
 from face_analysis.outputs import Overwrite, claim_folder
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class AuditOptions:
+class AuditOptions(MachineOptions):
     """What an audit is told."""
 
     lists: Annotated[
@@ -49,6 +50,7 @@ class AuditOptions:
 def main(arguments: Sequence[str]) -> int:
     """Exit status 0, or 1 when images could not be read; a table of what was found goes to stdout."""
     options = parse("audit", AuditOptions, arguments)
+    check_machine(options)
     from tqdm import tqdm
 
     from face_analysis.audit.report import audit
@@ -90,16 +92,24 @@ def _images(options: AuditOptions) -> AuditedImages:
 
 
 def _look(options: AuditOptions) -> Look:
-    from face_analysis.audit.scan import Look
+    from face_analysis.audit.scan import AHEAD, Look
 
     if not options.faces and not options.people:
         return Look()
-    from face_analysis.images.detect import YuNet
+    from face_analysis.images.chips import face_cutter
+    from face_analysis.inference.beside import loading, loading_threads
     from face_analysis.inference.embedder import open_embedder
+    from face_analysis.inference.form import FormChoice
     from face_analysis.inference.onnx_form import ModelInput
-    from face_analysis.zoo.find import find
 
-    return Look(YuNet(find("yunet")), open_embedder("sface", ModelInput()) if options.people else None)
+    cutter = face_cutter("centre")
+    beside = loading(cutter, options.workers)
+    if not options.people:
+        use_threads(loading_threads(options, beside))
+        return Look(cutter.detector)
+    embedder = open_embedder("sface", ModelInput(), choice=FormChoice(options, AHEAD, beside))
+    use_threads(embedder.form.threads)
+    return Look(cutter.detector, embedder)
 
 
 def _table(report: AuditReport) -> str:

@@ -9,12 +9,13 @@ from typing import Annotated
 
 from face_analysis.cli.parser import parse
 from face_analysis.files import write_text
+from face_analysis.machine import MachineOptions, check_machine, use_threads
 from face_analysis.options import Opt, to_yaml
 from face_analysis.outputs import Overwrite, claim_folder
 
 
 @dataclass(frozen=True)
-class CalibrateOptions:
+class CalibrateOptions(MachineOptions):
     """What calibrating is told."""
 
     model: Annotated[Path, Opt("the .safetensors file to calibrate", "-m")]
@@ -37,10 +38,13 @@ class CalibrateOptions:
 def main(arguments: Sequence[str]) -> int:
     """Exit status 0, or 1 when images could not be read; the tables and the model's path go to stdout."""
     options = parse("calibrate", CalibrateOptions, arguments)
+    check_machine(options)
     from face_analysis.datasets.sources import open_source
     from face_analysis.files import FailureLog
     from face_analysis.images.chips import FaceCutter, face_cutter
+    from face_analysis.inference.beside import loading
     from face_analysis.inference.calibrate import calibrate
+    from face_analysis.inference.form import FormChoice
     from face_analysis.memory import keep_freed_memory
     from face_analysis.models.weights import load_attributes, save_model
     from face_analysis.reports.attributes.calibration_files import calibration_table, write_calibration
@@ -53,8 +57,13 @@ def main(arguments: Sequence[str]) -> int:
     source = open_source(options.source, options.image_list)
     cutter = face_cutter("centre", whole=True) if options.align else FaceCutter()
     read = (options.model, options.source, options.image_list)
+    choice = FormChoice(options, options.batch_size, loading(cutter, options.workers))
+    form = choice.form([model.network], model.card.name)
+    use_threads(form.threads)
+    options = replace(options, precision=form.precision, threads=form.threads)
+    choice = replace(choice, begun=form)
     with claim_folder(options.dest, read, overwrite=options.overwrite):
-        done = calibrate(model, source, cutter, options.batch_size, options.workers)
+        done = calibrate(model, source, cutter, options.batch_size, options.workers, choice)
         failures = FailureLog(options.dest / "errors.csv")
         failures.add(done.failures)
         write_report(done.report, done.labels, done.predictions, options.dest)

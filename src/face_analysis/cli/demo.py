@@ -8,13 +8,14 @@ import shlex
 import shutil
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
 
 from face_analysis.cli.parser import parse
 from face_analysis.errors import UsageError
+from face_analysis.machine import MachineOptions, check_machine
 from face_analysis.options import Opt
 from face_analysis.outputs import LOCK, claim_folder
 
@@ -26,7 +27,7 @@ NOTE = "Generated patterns in the place of people, no faces: see what a report h
 
 
 @dataclass(frozen=True)
-class DemoOptions:
+class DemoOptions(MachineOptions):
     """Where the demo works, and how long."""
 
     output: Annotated[Path, Opt("folder for all it makes; an earlier demo in it is replaced", "-o")] = Path(
@@ -39,6 +40,7 @@ class DemoOptions:
 def main(arguments: Sequence[str]) -> int:
     """Exit status 0; ends by saying where the pictures and the page of the report lie."""
     options = parse("demo", DemoOptions, arguments)
+    check_machine(options)
     if options.output.is_dir() and any(options.output.iterdir()) and not (options.output / MARK).exists():
         raise UsageError(
             f"{options.output} holds something else than an earlier demo; choose another --output"
@@ -50,11 +52,12 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _all(folder: Path, options: DemoOptions) -> None:
+    machine = _machine(options)
     _copy_portraits(folder / "portraits")
-    _run(f"predict {folder}/portraits --annotate {folder}/annotated")
-    _run(f"predict -s {folder}/portraits -d {folder}/people")
-    _attributes(folder, options)
-    _matching(folder)
+    _run(f"predict {folder}/portraits --annotate {folder}/annotated", machine)
+    _run(f"predict -s {folder}/portraits -d {folder}/people", machine)
+    _attributes(folder, options, machine)
+    _matching(folder, machine)
     print("\npictures:")
     for part in ("annotated", "evaluation", "report"):
         for picture in sorted(path for path in (folder / part).rglob("*") if path.suffix in (".jpg", ".png")):
@@ -62,7 +65,14 @@ def _all(folder: Path, options: DemoOptions) -> None:
     print(f"\npage: {folder}/report/report.html")
 
 
-def _attributes(folder: Path, options: DemoOptions) -> None:
+def _machine(options: DemoOptions) -> str:
+    """The words that tell a command of the machine what the demo was told of it."""
+    told = {item.name: getattr(options, item.name) for item in fields(MachineOptions)}
+    changed = {item.name for item in fields(MachineOptions) if told[item.name] != item.default}
+    return " ".join(f"--{name} {value}" for name, value in told.items() if name in changed)
+
+
+def _attributes(folder: Path, options: DemoOptions, machine: str) -> None:
     from face_analysis.datasets.synthetic import write_patterns
 
     print(f"\n{options.images} patterns to train on and {options.images // 4} to judge by, in {folder}")
@@ -75,21 +85,23 @@ def _attributes(folder: Path, options: DemoOptions) -> None:
     _run(
         f"train -a race gender age -ts {folder}/train.lmdb -vs {folder}/val.lmdb -o {folder}/run "
         f"--depth 18 --width 0.125 -e {options.epochs} -b 32 -lr 0.1 --lr_steps {options.epochs - 1} "
-        "--head_lr 10 --validations 1 -w 1"
+        "--head_lr 10 --validations 1 -w 1 --preset original",
+        machine,
     )
     _run(
         f"predict -s {sets['val'].parent} -i {sets['val']} -m {folder}/run/model.safetensors "
-        f"-d {folder}/predictions --aligned"
+        f"-d {folder}/predictions --aligned",
+        machine,
     )
     _run(f"evaluate -p {folder}/predictions/patterns_predictions.csv -l {sets['val']} -d {folder}/evaluation")
 
 
-def _matching(folder: Path) -> None:
+def _matching(folder: Path, machine: str) -> None:
     from face_analysis.datasets.synthetic import write_people
 
     print(f"\n{PEOPLE} patterns in the place of people, {EACH} pictures of each, in {folder}")
     listed = write_people(folder / "patterns", PEOPLE, EACH, seed=3)
-    _run(f"extract -s {listed.parent} -i {listed} -d {folder}/features --aligned")
+    _run(f"extract -s {listed.parent} -i {listed} -d {folder}/features --aligned", machine)
     _run(f"match {folder}/features -o {folder}/match --group gender --fmr 0.01")
     _run(f"report {folder}/match -d {folder}/report --note '{NOTE}'")
 
@@ -112,10 +124,11 @@ def _copy_portraits(folder: Path) -> None:
             shutil.copy(Path(place) / path, folder)
 
 
-def _run(words: str) -> None:
+def _run(words: str, machine: str = "") -> None:
     """Say and run one command; a demo that fails half-way ends with that command's error."""
     from face_analysis.cli.main import run
 
+    words = f"{words} {machine}".strip()
     print(f"\n$ face-analysis {words}", flush=True)
     status = run(shlex.split(words))
     if status != 0:

@@ -7,14 +7,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from face_analysis.errors import UsageError
+from face_analysis.machine import Form, MachineOptions, check_machine
 from face_analysis.options import Opt
 
 if TYPE_CHECKING:
+    from face_analysis.inference.beside import Beside
     from face_analysis.inference.embedder import Embedder
 
 
 @dataclass(frozen=True, kw_only=True)
-class EmbedderOptions:
+class EmbedderOptions(MachineOptions):
     """Which model, and what it takes where its file does not say."""
 
     model: Annotated[
@@ -33,16 +35,26 @@ class EmbedderOptions:
     ] = None
 
 
-def embedder_of(options: EmbedderOptions, *, flip: bool) -> Embedder:
-    """The embedder; with `flip` the mirrored chip's embedding is added. Raises UsageError and more."""
+def embedder_of(
+    options: EmbedderOptions, *, flip: bool, beside: Beside | None = None, begun: Form | None = None
+) -> Embedder:
+    """The embedder; with `flip` the mirrored chip's embedding is added. Raises UsageError and more.
+
+    Its form is chosen with what works `beside` it in mind, or is the one a resumed run was `begun` in.
+    """
+    check_machine(options)
     numbers = [number for number in (options.mean, options.scale) if number is not None]
     if options.scale == 0 or not all(map(math.isfinite, numbers)):
         raise UsageError(
             "--scale must be another number than 0, as pixels are divided by it; --mean a number"
         )
     from face_analysis.inference.embedder import WithMirror, open_embedder
+    from face_analysis.inference.form import FormChoice
     from face_analysis.inference.onnx_form import ModelInput
+    from face_analysis.machine import use_threads
 
     given = ModelInput(options.colour, options.mean, options.scale, options.output)
-    embedder = open_embedder(options.model, given, options.depth, options.net_mode)
+    choice = FormChoice(options, options.batch_size, beside, begun)
+    embedder = open_embedder(options.model, given, options.depth, options.net_mode, choice)
+    use_threads(embedder.form.threads)
     return WithMirror(embedder) if flip else embedder

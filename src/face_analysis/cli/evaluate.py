@@ -120,6 +120,7 @@ def _verify(options: EvaluateOptions) -> int:
     sets = [open_ijb(path) if is_ijb(path) else open_pairs(path) for path in paths]
     threshold = None if options.card is None else read_threshold(options.card)
     embedder = embedder_of(options, flip=not options.no_flip)
+    options = replace(options, precision=embedder.form.precision, threads=embedder.form.threads)
 
     def verified(given: PairSet | IjbSet) -> VerificationReport:
         if isinstance(given, IjbSet):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from face_analysis.cli.embedder_options import EmbedderOptions, embedder_of
 from face_analysis.cli.parser import parse
@@ -44,15 +44,22 @@ def main(arguments: Sequence[str]) -> int:
     from face_analysis.datasets.sources import open_source
     from face_analysis.files import FailureLog
     from face_analysis.images.chips import FaceCutter, face_cutter
+    from face_analysis.inference.beside import loading
     from face_analysis.inference.extract import ExtractRun, extract_source
+    from face_analysis.inference.form import begun_form, form_facts
+    from face_analysis.journal import begun
+    from face_analysis.matching.features.feature_set import INDEX
     from face_analysis.memory import keep_freed_memory
 
     keep_freed_memory()
-    embedder = embedder_of(options, flip=options.flip)
-    source = open_source(options.source, options.image_list)
     cutter = FaceCutter()
     if not options.aligned:
         cutter = face_cutter(options.faces, threshold=options.threshold, whole=options.whole)
+    source = open_source(options.source, options.image_list)
+    form = begun_form(begun(options.dest / INDEX)) if options.resume else None
+    embedder = embedder_of(options, flip=options.flip, beside=loading(cutter, options.workers), begun=form)
+    options = replace(options, precision=embedder.form.precision, threads=embedder.form.threads)
+    settings = _settings(options) | form_facts(embedder.form, form)
     cutter = replace(cutter, size=embedder.side)
     # Files of the original's layout are called .npy, which no photo and no list is.
     read = () if options.format == "original" else (options.source, options.image_list)
@@ -62,7 +69,7 @@ def main(arguments: Sequence[str]) -> int:
         write_text(options.dest / "config.yaml", to_yaml(options))
         failures = FailureLog(options.dest / "errors.csv", keep=options.resume)
         run = ExtractRun(options.dest, options.format, options.batch_size, options.workers, options.resume)
-        for cut in extract_source(source, cutter, embedder, failures, run, _settings(options)):
+        for cut in extract_source(source, cutter, embedder, failures, run, settings):
             unread += cut.failure is not None
             bar.update()
     print(options.dest)
@@ -75,7 +82,7 @@ def _check(options: ExtractOptions) -> None:
         raise UsageError("--format original holds one face an image: give --faces largest or centre")
 
 
-def _settings(options: ExtractOptions) -> dict[str, str]:
+def _settings(options: ExtractOptions) -> dict[str, Any]:
     """What the features depend on beside the photos."""
-    aside = {"dest", "workers", "resume", "overwrite", "source", "image_list"}
+    aside = {"dest", "workers", "resume", "overwrite", "source", "image_list", "device"}
     return {name: str(value) for name, value in vars(options).items() if name not in aside}

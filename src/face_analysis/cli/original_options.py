@@ -92,7 +92,7 @@ _NETWORK = (
 
 SCRIPTS: dict[str, Script] = {
     "train.py": Script(
-        ("train",),
+        ("train", "--preset", "original"),
         (
             Flag("--epochs", "-e", "--epochs", "30"),
             Flag("--net_mode", "-n", "--net_mode", "ir_se"),

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from face_analysis.cli.parser import parse
 from face_analysis.errors import UsageError
 from face_analysis.files import write_text
+from face_analysis.machine import ThreadOptions, all_threads, check_machine, use_threads
 from face_analysis.options import Opt, to_yaml
 from face_analysis.outputs import Overwrite, Resume, claim_file
 
@@ -21,7 +22,7 @@ PackAttribute = Literal["race", "gender", "age", "recognition"]
 
 
 @dataclass(frozen=True)
-class PackOptions:
+class PackOptions(ThreadOptions):
     """What packing is told."""
 
     dest: Annotated[Path, Opt("the LMDB to write, or a folder for it", "-d")]
@@ -104,6 +105,7 @@ def verify(arguments: Sequence[str]) -> int:
 
 
 def _check(options: PackOptions) -> None:
+    check_machine(options)
     if options.whole and not options.align:
         raise UsageError("--whole goes with --align")
     _check_masks(options)
@@ -135,7 +137,11 @@ def _encoding(options: PackOptions) -> Encoding | None:
     from face_analysis.images.align import CHIP_SIZE
     from face_analysis.images.chips import FaceCutter, face_cutter
 
-    cutter = face_cutter("centre", whole=options.whole) if options.align else FaceCutter()
+    cutter = FaceCutter()
+    if options.align:
+        cutter = face_cutter("centre", whole=options.whole)
+        # The workers are processes, which a detector that had run here could hang.
+        use_threads(min(options.threads or all_threads() // max(1, options.workers), all_threads()) or 1)
     return Encoding(replace(cutter, size=options.size or CHIP_SIZE), options.quality)
 
 

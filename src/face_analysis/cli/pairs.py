@@ -12,6 +12,7 @@ from face_analysis.cli.actions import run_action
 from face_analysis.cli.parser import parse
 from face_analysis.errors import EmptyDataError, MissingFileError, PackedFileError, UsageError
 from face_analysis.files import FailureLog, write_text
+from face_analysis.machine import ThreadOptions, check_machine, use_threads
 from face_analysis.options import Opt, to_yaml
 from face_analysis.outputs import Overwrite, claim_folder
 
@@ -25,7 +26,7 @@ CFP = ("cfp_ff", "cfp_fp")
 
 
 @dataclass(frozen=True)
-class BuildOptions:
+class BuildOptions(ThreadOptions):
     """What building is told."""
 
     source: Annotated[Path, Opt("a .bin file, a folder of them, or with --protocol of photos", "-s", "-r")]
@@ -57,6 +58,7 @@ def main(arguments: Sequence[str]) -> int:
 def build(arguments: Sequence[str]) -> int:
     """Build the sets of `.bin` files, or with a protocol one of photos."""
     options = parse("pairs build", BuildOptions, arguments)
+    check_machine(options)
     if options.pairs is not None and options.protocol in (None, *CFP):
         raise UsageError("--pairs goes with --protocol lfw, list or people")
     if options.protocol == "people" and options.pairs is None:
@@ -70,6 +72,7 @@ def _build_photos(options: BuildOptions) -> int:
     from face_analysis.datasets.pairs.protocols import number_images, read_protocol
     from face_analysis.datasets.sources import FolderSource
     from face_analysis.images.chips import face_cutter
+    from face_analysis.inference.beside import loading, loading_threads
 
     assert options.protocol is not None
     if options.dest is None:
@@ -84,7 +87,9 @@ def _build_photos(options: BuildOptions) -> int:
     images, pairs = number_images(drawn)
     name = options.name or (listed.stem if options.protocol in ("list", "people") else options.protocol)
     source = FolderSource(ImageList(listed, images), options.source)
-    return _build(options, options.dest / name, source, pairs, face_cutter("centre", whole=True))
+    cutter = face_cutter("centre", whole=True)
+    use_threads(loading_threads(options, loading(cutter, options.workers)))
+    return _build(options, options.dest / name, source, pairs, cutter)
 
 
 def _build_bins(options: BuildOptions) -> int:

@@ -6,24 +6,27 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from face_analysis.cli.parser import parse
 from face_analysis.errors import UsageError
 from face_analysis.files import write_text
+from face_analysis.machine import MachineOptions, check_machine
 from face_analysis.options import Opt, to_yaml
 from face_analysis.outputs import Overwrite, Resume, claim_file, claim_folder, own_names
 
 if TYPE_CHECKING:
+    from face_analysis.datasets.attributes import Attribute
     from face_analysis.datasets.predictions.files import Layout
     from face_analysis.datasets.sources import ImageSource
     from face_analysis.images.chips import FaceCutter
-    from face_analysis.inference.attributes import AttributePredictor
+    from face_analysis.inference.attributes import AttributePredictor, PredictionModel
+    from face_analysis.machine import Form
     from face_analysis.types import Photo
 
 
 @dataclass(frozen=True)
-class PredictOptions:
+class PredictOptions(MachineOptions):
     """What a prediction is told."""
 
     photos: Annotated[tuple[Path, ...], Opt("photos, or folders of photos", positional=True)] = ()
@@ -64,7 +67,6 @@ def main(arguments: Sequence[str]) -> int:
     """Exit status 0, or 1 when photos could not be read; the file's path, or the faces, go to stdout."""
     options = parse("predict", PredictOptions, arguments)
     _check(options)
-    from face_analysis.inference.attributes import AttributePredictor
     from face_analysis.inference.networks import open_models
     from face_analysis.memory import keep_freed_memory
 
@@ -72,12 +74,14 @@ def main(arguments: Sequence[str]) -> int:
     separate = {"race": options.race_model, "gender": options.gender_model, "age": options.age_model}
     joint = options.model or (None if any(separate.values()) else "attributes")
     models = open_models(joint, separate, options.depth, options.net_mode)  # type: ignore[arg-type]
-    source = _source(options)
-    work = (source, _cutter(options), AttributePredictor(models))
-    return _print(options, *work) if options.dest is None else _write(options, options.dest, *work)
+    source, cutter = _source(options), _cutter(options)
+    if options.dest is None:
+        return _print(options, source, cutter, _predictor(options, models, cutter, None))
+    return _write(options, options.dest, source, cutter, models)
 
 
 def _check(options: PredictOptions) -> None:
+    check_machine(options)
     if options.photos and (options.source is not None or options.image_list is not None):
         raise UsageError("give the photos once: as words, or by --source and --image_list")
     if options.dest is None and (options.resume or options.format == "parquet"):
@@ -105,14 +109,15 @@ def _write(
     dest: Path,
     source: ImageSource,
     cutter: FaceCutter,
-    predictor: AttributePredictor,
+    models: dict[Attribute, PredictionModel],
 ) -> int:
     from tqdm import tqdm
 
     from face_analysis.datasets.predictions.files import SUFFIXES
     from face_analysis.files import FailureLog
+    from face_analysis.inference.form import begun_form, form_facts
     from face_analysis.inference.predict import PredictionRun, predict_source
-    from face_analysis.journal import journal_path
+    from face_analysis.journal import begun, journal_path
 
     origin = options.image_list or source.origin
     name = origin.name if origin.is_dir() else origin.stem
@@ -126,6 +131,10 @@ def _write(
         overwrite=options.overwrite,
         resume=options.resume,
     )
+    form = begun_form(begun(path)) if options.resume else None
+    predictor = _predictor(options, models, cutter, form)
+    options = replace(options, precision=predictor.form.precision, threads=predictor.form.threads)
+    settings = _settings(options) | form_facts(predictor.form, form)
     unread = 0
     with (
         claim,
@@ -135,13 +144,27 @@ def _write(
         write_text(config, to_yaml(options))
         failures = FailureLog(errors, keep=options.resume)
         run = PredictionRun(path, options.layout, options.batch_size, options.workers, options.resume)
-        for row, photo in predict_source(source, cutter, predictor, failures, run, _settings(options)):
+        for row, photo in predict_source(source, cutter, predictor, failures, run, settings):
             unread += photo.failure is not None
             annotate(row, photo)
             bar.update()
     print(path)
     failures.report()
     return 1 if unread else 0
+
+
+def _predictor(
+    options: PredictOptions, models: dict[Attribute, PredictionModel], cutter: FaceCutter, form: Form | None
+) -> AttributePredictor:
+    from face_analysis.inference.attributes import AttributePredictor
+    from face_analysis.inference.beside import loading
+    from face_analysis.inference.form import FormChoice
+    from face_analysis.machine import use_threads
+
+    beside = loading(cutter, options.workers)
+    predictor = AttributePredictor(models, FormChoice(options, options.batch_size, beside, form))
+    use_threads(predictor.form.threads)
+    return predictor
 
 
 def _print(
@@ -209,8 +232,8 @@ def _read(options: PredictOptions, source: ImageSource) -> list[Path | None]:
     return [*named, *(Path(source.name(row)) for row in range(len(source)))]
 
 
-def _settings(options: PredictOptions) -> dict[str, str]:
+def _settings(options: PredictOptions) -> dict[str, Any]:
     """What the predictions depend on: all but where they go, and how many threads make them."""
-    aside = {"dest", "annotate", "workers", "resume", "overwrite", "photos", "source", "image_list"}
+    aside = {"dest", "annotate", "workers", "resume", "overwrite", "photos", "source", "image_list", "device"}
     values = vars(options) | {"format": options.layout}
     return {name: str(value) for name, value in values.items() if name not in aside}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from argparse import ArgumentParser
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -9,6 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from face_analysis.cli.parser import parse
+from face_analysis.machine import check_machine
+from face_analysis.options import with_defaults
 from face_analysis.training.options import TrainOptions
 from face_analysis.training.saving.run_folder import RunFolder
 
@@ -19,7 +22,7 @@ if TYPE_CHECKING:
 def main(arguments: Sequence[str]) -> int:
     """Exit status 0, or 1 when images could not be read."""
     arguments = [*_words_of_the_folder(arguments), *arguments]
-    options = parse("train", TrainOptions, arguments)
+    options = _parsed(arguments)
     from face_analysis.losses.processes import rank
     from face_analysis.memory import keep_freed_memory
     from face_analysis.training.checked import check
@@ -55,6 +58,30 @@ def _words_of_the_folder(arguments: Sequence[str]) -> list[str]:
         return []
     output = str(resume) if resume.is_dir() else "null"
     return ["--config", str(folder.config), "--precision", "auto", "--output", output]
+
+
+def _parsed(arguments: Sequence[str]) -> TrainOptions:
+    """The options, with the values of the preset for those that are not given.
+
+    A resumed run has its own: none is given it.
+    """
+    options = parse("train", TrainOptions, arguments)
+    check_machine(options)
+    if options.resume is not None:
+        return options
+    from face_analysis.training.presets import fitting_preset, preset_values
+
+    name = options.preset or fitting_preset(options.device)
+    values = preset_values(name, recognition=options.recognition, pretrained=options.pretrained is not None)
+    options = parse("train", with_defaults(TrainOptions, {**values, "preset": name}), arguments)
+    taken = {option: getattr(options, option) for option in values}
+    shown = ", ".join(f"{option} {_plain(value)}" for option, value in taken.items())
+    logging.getLogger(__name__).info("preset %s: %s", name, shown or "the original system's values")
+    return options
+
+
+def _plain(value: object) -> str:
+    return " ".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
 def _finish(run: TrainedRun) -> str:

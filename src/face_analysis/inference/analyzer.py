@@ -18,8 +18,10 @@ from face_analysis.images.decode import decode
 from face_analysis.images.detect import THRESHOLD
 from face_analysis.images.limits import read_picture_file
 from face_analysis.inference.attributes import AttributePredictor
+from face_analysis.inference.form import library_choice
 from face_analysis.inference.networks import open_models
 from face_analysis.inference.pipeline import Input, analyse
+from face_analysis.machine import Precision
 from face_analysis.types import Face, Image, Photo
 
 BUNDLED = "attributes"
@@ -32,7 +34,8 @@ class FaceAnalyzer:
     `model` is a file or a name of the zoo. `faces` are wanted "all", or the "largest" or the one nearest the
     "centre" alone, from `min_size` pixels (longer side of the box). With `aligned` each picture is one
     aligned chip, and nothing is searched. `rotations` searches the photo turned by 90, 180 and 270 degrees
-    too. With `whole` a photo in which no face is found is taken as one face.
+    too. With `whole` a photo in which no face is found is taken as one face. `device` is auto, cpu, cuda or
+    cuda:N; `precision` "auto" is what is measured fastest here, "32-true" the same numbers everywhere.
 
     >>> FaceAnalyzer().analyze("group.jpg")[0].gender.label          # doctest: +SKIP
     'female'
@@ -48,13 +51,15 @@ class FaceAnalyzer:
         rotations: bool = False,
         whole: bool = False,
         threshold: float = THRESHOLD,
+        device: str = "auto",
+        precision: Precision = "auto",
     ) -> None:
         self.cutter = (
             FaceCutter()
             if aligned
             else face_cutter(faces, min_size, threshold, rotations=rotations, whole=whole)
         )
-        self.predictor = AttributePredictor(open_models(model))
+        self.predictor = AttributePredictor(open_models(model), library_choice(device, precision))
 
     def analyze(self, photo: str | os.PathLike[str] | Image) -> list[Face]:
         """The faces of one photo, a file or RGB uint8 (H, W, 3), from left to right.

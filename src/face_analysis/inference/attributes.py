@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,8 +16,10 @@ from face_analysis.datasets.attributes import ATTRIBUTES, CLASS_NAMES, Attribute
 from face_analysis.evaluation.fit_calibration import age_interval
 from face_analysis.images.normalise import normalise
 from face_analysis.inference.forks import check_fork, prepare_forks
+from face_analysis.inference.form import FormChoice, library_choice
 from face_analysis.losses.age import AGE_LOSSES
 from face_analysis.losses.ordinal import counted_age, expected_age
+from face_analysis.machine import Form
 from face_analysis.models.attributes import AttributeNetwork
 from face_analysis.models.precision import for_inference
 from face_analysis.types import AgeEstimate, ClassEstimate, Face, Image
@@ -48,24 +51,34 @@ class PredictionModel:
 class AttributePredictor:
     """Predicts with one model for each attribute; several attributes may share a network, which runs once.
 
-    Uses a GPU where there is one, and bf16 where it is fast.
+    Uses the device and, measured at the first use, the form that `choice` says; by default a GPU where there
+    is one, and the fastest number format.
     """
 
-    def __init__(self, models: Mapping[Attribute, PredictionModel]) -> None:
+    def __init__(self, models: Mapping[Attribute, PredictionModel], choice: FormChoice | None = None) -> None:
         prepare_forks()
-        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self.choice = choice or library_choice()
+        self.device = self.choice.device
         self.attributes = tuple(name for name in ATTRIBUTES if name in models)
         self._calibration = {name: models[name].calibration.get(name, {}) for name in self.attributes}
         if "age" in models:
             self._age_tasks = AGE_LOSSES[models["age"].network.age_loss].tasks
         distinct = {id(models[name].network): models[name] for name in self.attributes}
-        self._jobs: list[tuple[nn.Module, bool, list[Attribute]]] = [
-            (
-                for_inference(model.network, self.device),
-                model.mirrored,
-                [name for name in self.attributes if models[name].network is model.network],
-            )
+        self._models: list[tuple[PredictionModel, list[Attribute]]] = [
+            (model, [name for name in self.attributes if models[name].network is model.network])
             for model in distinct.values()
+        ]
+
+    @cached_property
+    def form(self) -> Form:
+        """The form that the networks run in."""
+        return self.choice.form([model.network for model, _ in self._models], " + ".join(self.attributes))
+
+    @cached_property
+    def _jobs(self) -> list[tuple[nn.Module, bool, list[Attribute]]]:
+        return [
+            (for_inference(model.network, self.device, self.form), model.mirrored, attributes)
+            for model, attributes in self._models
         ]
 
     @property

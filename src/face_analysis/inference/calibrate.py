@@ -24,6 +24,7 @@ from face_analysis.inference.attributes import (
     PredictionModel,
     no_answers,
 )
+from face_analysis.inference.form import FormChoice
 from face_analysis.inference.pipeline import Answers, Cut, cut_ahead, inputs, judged
 from face_analysis.models.attributes import AGE_OUTPUTS, AttributeNetwork
 from face_analysis.models.weights import LoadedModel
@@ -52,12 +53,13 @@ def calibrate(
     cutter: FaceCutter,
     batch_size: int = 96,
     workers: int = 2,
+    choice: FormChoice | None = None,
 ) -> CalibratedModel:
     """Fit the calibration of a model on a random half of labelled photos, and measure it on the rest.
 
-    The cutter has to give one chip a photo. A bar on stderr shows the photos. Raises EmptyDataError for too
-    few labels, UsageError for a model whose age is one number, and NoAnswerError for one that gives no finite
-    numbers.
+    The cutter has to give one chip a photo. `choice` says in which form the model runs. A bar on stderr shows
+    the photos. Raises EmptyDataError for too few labels, UsageError for a model whose age is one number, and
+    NoAnswerError for one that gives no finite numbers.
     """
     names, age_loss = model.network.attributes, model.network.age_loss
     if "age" in names and AGE_OUTPUTS[age_loss] == 1:
@@ -65,7 +67,8 @@ def calibrate(
             f"{model.card.name}: age trained with --age_loss {age_loss} is one number, which does not tell "
             "how sure it is; to calibrate, train with another loss"
         )
-    plain = AttributePredictor(dict.fromkeys(names, PredictionModel(model.network, {}, model.card.mirrored)))
+    uncalibrated = PredictionModel(model.network, {}, model.card.mirrored)
+    plain = AttributePredictor(dict.fromkeys(names, uncalibrated), choice)
     ahead = cut_ahead(inputs(source), cutter, batch_size, workers)
     cuts = iter(tqdm(ahead, total=len(source), desc="calibrate", unit=" photos"))
     logits, rows, failures = _logits(plain, cuts, batch_size)

@@ -15,8 +15,10 @@ from face_analysis.images.align import CHIP_SIZE
 from face_analysis.images.normalise import normalise
 from face_analysis.inference.embeddings import Embeddings, unit_rows
 from face_analysis.inference.forks import check_fork, prepare_forks
+from face_analysis.inference.form import FormChoice, library_choice
 from face_analysis.inference.onnx_embedder import OnnxEmbedder
 from face_analysis.inference.onnx_form import ModelInput
+from face_analysis.machine import Form
 from face_analysis.models.file_kind import ONNX, SAFETENSORS, kind_of, misplaced
 from face_analysis.models.layers import Backbone
 from face_analysis.models.original_backbone import read_original_backbone
@@ -31,6 +33,11 @@ WANTED = "a model of embeddings (sface, a .safetensors file of recognition, a mo
 
 class Embedder(Protocol):
     """Anything that embeds chips."""
+
+    @property
+    def form(self) -> Form:
+        """How it runs."""
+        ...
 
     @property
     def size(self) -> int:
@@ -51,14 +58,23 @@ class Embedder(Protocol):
 
 
 class TorchEmbedder:
-    """A backbone in its fastest form, or the fastest `exact` one, on a GPU where there is one."""
+    """A backbone in the form that `choice` takes, by default the fastest one; in float32 if it is `exact`."""
 
     side = CHIP_SIZE
 
-    def __init__(self, backbone: Backbone, *, exact: bool = False) -> None:
+    def __init__(
+        self,
+        backbone: Backbone,
+        choice: FormChoice | None = None,
+        *,
+        name: str = "the network",
+        exact: bool = False,
+    ) -> None:
         prepare_forks()
-        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        self.network = for_inference(backbone, self.device, exact=exact)
+        choice = choice or library_choice()
+        self.device = choice.device
+        self.form = choice.form([backbone], name, exact=exact)
+        self.network = for_inference(backbone, self.device, self.form)
         with torch.inference_mode():
             self.size = int(self.network(torch.zeros(1, 3, 112, 112, device=self.device)).shape[1])
 
@@ -76,6 +92,11 @@ class WithMirror:
     """The embeddings of chips and of their mirror images, added."""
 
     embedder: Embedder
+
+    @property
+    def form(self) -> Form:
+        """That of the embedder."""
+        return self.embedder.form
 
     @property
     def size(self) -> int:
@@ -96,23 +117,29 @@ class WithMirror:
         return unit_rows(both)
 
 
-def open_embedder(model: str | Path, given: ModelInput, depth: int = 50, mode: str = "ir_se") -> Embedder:
+def open_embedder(
+    model: str | Path,
+    given: ModelInput,
+    depth: int = 50,
+    mode: str = "ir_se",
+    choice: FormChoice | None = None,
+) -> Embedder:
     """The embedder of a zoo's name, or of a file: `.safetensors` of recognition, original `.pth`, or ONNX.
 
     The file's content decides, not its name. An original checkpoint, of this `depth` and `mode`, runs in
     float32: its features are matched with those that the original system wrote. Of an ONNX file that is not
-    SFace's, `given` says what it takes. Raises UnknownModelError, UsageError for a file of another kind,
-    MissingPackageError, and ModelMismatchError.
+    SFace's, `given` says what it takes. `choice` says on which device and in which form it runs. Raises
+    UnknownModelError, UsageError for a file of another kind, MissingPackageError, and ModelMismatchError.
     """
-    path = find(model)
+    path, name = find(model), Path(model).stem
     kind = kind_of(path)
     if kind == SAFETENSORS:
-        return TorchEmbedder(load_recognition(path).network)
+        return TorchEmbedder(load_recognition(path).network, choice, name=name)
     if kind.name == "torch":
-        return TorchEmbedder(read_original_backbone(path, depth, mode), exact=True)
+        return TorchEmbedder(read_original_backbone(path, depth, mode), choice, name=name, exact=True)
     entry = recognise(path)
     if entry == CATALOGUE["sface"]:
-        return TorchEmbedder(load_sface(path))
+        return TorchEmbedder(load_sface(path), choice, name=name)
     if kind == ONNX and entry is None:
-        return OnnxEmbedder(path, given)
+        return OnnxEmbedder(path, given, choice)
     raise UsageError(misplaced(path, WANTED))

@@ -46,7 +46,7 @@ def extract_source(
     embedder: Embedder,
     failures: FailureLog,
     run: ExtractRun,
-    settings: dict[str, str],
+    settings: dict[str, Any],
 ) -> Iterator[Cut]:
     """Embed the faces of all photos of a source, giving each photo when it is done.
 

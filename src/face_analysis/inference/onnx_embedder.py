@@ -13,6 +13,7 @@ import numpy as np
 from face_analysis.errors import ModelMismatchError, UsageError
 from face_analysis.images.decode import fit
 from face_analysis.inference.embeddings import Embeddings, unit_rows
+from face_analysis.inference.form import FormChoice, library_choice
 from face_analysis.inference.onnx_form import (
     InputForm,
     ModelInput,
@@ -45,9 +46,11 @@ class OnnxEmbedder:
     for an output or scaling that it does not have, and ModelMismatchError for a file that is no such network.
     """
 
-    def __init__(self, path: Path, given: ModelInput) -> None:
+    def __init__(self, path: Path, given: ModelInput, choice: FormChoice | None = None) -> None:
         self.path, self.given = path, given
-        self._session = OnnxSession(path)
+        choice = choice or library_choice()
+        self.form = choice.own_form(str(path))
+        self._session = OnnxSession(path, choice.asked.device, self.form.threads)
         try:
             self._use = self._tried(input_forms(self._session.inputs()))
             self._use.form.check(given)

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from face_analysis.errors import MissingPackageError, ModelMismatchError
+from face_analysis.errors import MissingPackageError, ModelMismatchError, UsageError
 from face_analysis.models.file_kind import kind_of
 
 SILENT = 4
@@ -28,8 +28,8 @@ class OnnxSession:
     ModelMismatchError for a file that onnxruntime cannot load.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: Path, device: str = "auto", threads: int = 0) -> None:
+        self.path, self.device, self.threads = path, device, threads
         self._sessions: dict[int, Any] = {}
         self._session()
 
@@ -56,29 +56,41 @@ class OnnxSession:
         # Those of the parent are kept: to close one would wait for threads that are not there.
         process = os.getpid()
         if process not in self._sessions:
-            self._sessions[process] = _open(self.path)
+            self._sessions[process] = _open(self.path, self.device, self.threads)
         return self._sessions[process]
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"path": self.path}
+        return {"path": self.path, "device": self.device, "threads": self.threads}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state, _sessions={})
 
 
-def _open(path: Path) -> Any:
+def _open(path: Path, device: str, threads: int) -> Any:
     try:
         import onnxruntime
     except ImportError:
         raise MissingPackageError(f"{path}: running ONNX", "onnxruntime", "onnx") from None
     options = onnxruntime.SessionOptions()
     options.log_severity_level = SILENT
-    providers = onnxruntime.get_available_providers()
+    options.intra_op_num_threads = threads
+    providers = _providers(onnxruntime.get_available_providers(), device)
     try:
         return onnxruntime.InferenceSession(str(path), options, providers=providers)
     except Exception as error:  # onnxruntime raises kinds of its own, one a cause
         reason = _fault(path, str(error), f"onnxruntime {onnxruntime.__version__}")
         raise ModelMismatchError(f"{path}: {reason}") from error
+
+
+def _providers(there: list[str], device: str) -> list[Any]:
+    """What onnxruntime may run on. Raises UsageError where it has no part for the device."""
+    kind, _, number = device.partition(":")
+    if kind == "auto":
+        return there
+    wanted = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}[kind]
+    if wanted not in there:
+        raise UsageError(f"--device {device}: the onnxruntime that is installed cannot run on it")
+    return [(wanted, {"device_id": number})] if number else [wanted]
 
 
 def _fault(path: Path, said: str, runtime: str) -> str:

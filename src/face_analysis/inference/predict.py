@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from face_analysis.datasets.predictions.files import (
     PATH_COLUMN,
@@ -39,7 +40,7 @@ def predict_source(
     predictor: AttributePredictor,
     failures: FailureLog,
     run: PredictionRun,
-    settings: dict[str, str],
+    settings: dict[str, Any],
 ) -> Iterator[tuple[int, Photo]]:
     """Predict all photos of a source, giving each with its row when it is done; write the file at the end.
 

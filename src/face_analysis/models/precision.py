@@ -1,70 +1,74 @@
-"""The fastest form of a network for inference, and whether bfloat16 is fast on a device."""
+"""A network as it runs for inference: folded, and in one number format and order of memory."""
 
 from __future__ import annotations
 
 import copy
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
 
+from face_analysis.machine import Form, Precision
 from face_analysis.models.attributes import AttributeNetwork
 from face_analysis.models.layers import Backbone
 
-
-def fast_bf16(device: torch.device) -> bool:
-    """Whether the device multiplies bfloat16 in hardware: AVX512-BF16 or AMX, or CUDA from capability 8.0."""
-    if device.type == "cuda":
-        return torch.cuda.get_device_capability(device) >= (8, 0)
-    if device.type == "cpu":
-        return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
-    return False
-
-
 CPU_BATCH = 16
 """Images a pass on a CPU: above it the activations outgrow what the allocator keeps, and page faults cost."""
+NUMBERS: dict[Precision, torch.dtype] = {
+    "32-true": torch.float32,
+    "64-true": torch.float64,
+    "bf16-true": torch.bfloat16,
+    "bf16-mixed": torch.bfloat16,
+    "16-mixed": torch.float16,
+}
+"""What a backbone computes in; without gradients, mixed formats need no weights in another one."""
+
+Network = TypeVar("Network", bound=AttributeNetwork | Backbone)
 
 
-Network = TypeVar("Network", AttributeNetwork, Backbone)
-
-
-class _Fast(Backbone):
-    def __init__(self, backbone: Backbone, dtype: torch.dtype) -> None:
+class _Formed(Backbone):
+    def __init__(self, backbone: Backbone, dtype: torch.dtype, order: torch.memory_format) -> None:
         super().__init__()
         self.backbone = backbone
-        self.dtype = dtype
+        self.dtype, self.order = dtype, order
 
     def raw(self, images: Tensor) -> Tensor:
-        images = images.to(self.dtype, memory_format=torch.channels_last)
+        images = images.to(self.dtype, memory_format=self.order)
         passes = torch.split(images, CPU_BATCH) if images.device.type == "cpu" else (images,)
         return torch.cat([self.backbone.raw(part).to(torch.float32) for part in passes])
 
 
-def for_inference(network: Network, device: torch.device, *, exact: bool = False) -> Network:
-    """A copy of the network on the device in its fastest form: same call, float32 in, float32 out.
+def backbone_of(network: AttributeNetwork | Backbone) -> Backbone:
+    """The network without heads."""
+    return network.backbone if isinstance(network, AttributeNetwork) else network
 
-    Batch norms that directly follow a convolution or a linear layer are folded into it; the memory layout is
-    channels-last; unless it has to be `exact`, a backbone that stands it computes in bfloat16 where that is
-    fast.
+
+def for_inference(network: Network, device: torch.device, form: Form | None = None) -> Network:
+    """A copy of the network on the device in a form (default: float32): float32 in, float32 out.
+
+    Batch norms that directly follow a convolution or a linear layer are folded into it; heads stay in
+    float32.
     """
-    network = copy.deepcopy(network).eval().requires_grad_(False)
-    bf16 = fast_bf16(device) and not exact
-    if isinstance(network, AttributeNetwork):
-        network.backbone = _fast(network.backbone, bf16)
-        return network.eval().to(device)
-    return _fast(network, bf16).eval().to(device)
+    copied: Any = copy.deepcopy(network).eval().requires_grad_(False)
+    form = form or Form()
+    if isinstance(copied, AttributeNetwork):
+        copied.backbone = _formed(copied.backbone, form)
+    else:
+        copied = _formed(copied, form)
+    return copied.eval().to(device)  # type: ignore[no-any-return]
 
 
-def _fast(backbone: Backbone, bf16: bool) -> Backbone:
-    dtype = torch.bfloat16 if bf16 and backbone.stands_bfloat16 else torch.float32
+def _formed(backbone: Backbone, form: Form) -> Backbone:
+    dtype = NUMBERS[form.precision]
+    order = torch.channels_last if form.channels_last else torch.contiguous_format
     for module in list(backbone.modules()):
         if isinstance(module, nn.Sequential):
             _fold_batch_norms(module)
     backbone = backbone.to(dtype)
     # The stubs know no memory_format for modules beside a dtype.
-    backbone.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return _Fast(backbone, dtype)
+    backbone.to(memory_format=order)  # type: ignore[call-overload]
+    return _Formed(backbone, dtype, order)
 
 
 def _fold_batch_norms(layers: nn.Sequential) -> None:

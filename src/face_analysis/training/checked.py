@@ -8,6 +8,7 @@ import sys
 from face_analysis.datasets.attributes import ATTRIBUTES, LABEL_COUNT, OUTPUTS, Attribute
 from face_analysis.errors import UsageError
 from face_analysis.losses.age import AGE_LOSSES
+from face_analysis.machine import check_machine
 from face_analysis.training.options import TrainOptions
 from face_analysis.zoo.card import RECOGNITION
 
@@ -18,7 +19,7 @@ LARGEST = sys.float_info.max
 LIMITS: dict[str, tuple[float, float]] = {
     "epochs": (1, math.inf),
     "batch_size": (2, math.inf),
-    "accumulate": (1, math.inf),
+    "accumulate": (0, math.inf),
     "lr": (SMALLEST, LARGEST),
     "head_lr": (SMALLEST, LARGEST),
     "momentum": (0, 0.999999),
@@ -57,13 +58,14 @@ def check(options: TrainOptions) -> None:
             least = "over 0" if low == SMALLEST else f"at least {low:g}"
             most = f" and at most {high:.6g}" if high < LARGEST else " and finite" if high == LARGEST else ""
             raise UsageError(f"--{name} {value}: must be {least}{most}")
+    check_machine(options)
     if options.align and options.use_mask:
         raise UsageError("--align and --use_mask: stored masks fit the images as they are, not aligned ones")
     if options.lr_cosine and options.lr_plateau:
         raise UsageError("--lr_cosine and --lr_plateau: give one")
     if options.compile and options.checkpointing:
         raise UsageError("--compile and --checkpointing: give one, what is computed again is not compiled")
-    if options.batch_size % options.accumulate:
+    if options.accumulate and options.batch_size % options.accumulate:
         raise UsageError(
             f"--accumulate {options.accumulate}: does not divide --batch_size {options.batch_size}"
         )

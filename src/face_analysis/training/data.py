@@ -104,7 +104,7 @@ def described(dataset: FaceDataset | PairImages) -> str:
 
 
 def _train_batches(dataset: FaceDataset, options: TrainOptions) -> GlobalBatches:
-    size = options.batch_size // options.accumulate
+    size = options.part_size
     place = {"seed": options.seed, "rank": rank(), "world": world()}
     if options.balance is not None:
         labels = group_index(options.balance, dataset.labels[:, dataset.columns.index(options.balance)])
@@ -117,7 +117,7 @@ def _train_batches(dataset: FaceDataset, options: TrainOptions) -> GlobalBatches
 
 def val_loader(dataset: FaceDataset | PairImages, options: TrainOptions) -> BatchLoader:
     """The validation images in order; those of a verification set are in memory, and need no workers."""
-    batches = GlobalBatches(len(dataset), options.batch_size, shuffle=False, rank=rank(), world=world())
+    batches = GlobalBatches(len(dataset), options.part_size, shuffle=False, rank=rank(), world=world())
     return BatchLoader(dataset, batches, options.workers if isinstance(dataset, FaceDataset) else 0)
 
 

@@ -1,17 +1,31 @@
-"""Which devices train, and in which number format."""
+"""Which devices train, on how many threads, and in which number format."""
 
 from __future__ import annotations
 
+import logging
 import os
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
+from torch import nn
 
 from face_analysis.errors import UsageError
-from face_analysis.losses.processes import world
-from face_analysis.models.precision import fast_bf16
+from face_analysis.inference.beside import Beside, loading, thread_counts, threads_kept
+from face_analysis.losses.processes import first_ones, rank, world
+from face_analysis.machine import Form, Precision, all_threads, check_machine, device_of
+from face_analysis.models.backbone import build_backbone
+from face_analysis.models.layers import Backbone
+from face_analysis.models.speed import architecture, measured, race, remembered
 from face_analysis.training.compiled import require_compiler
-from face_analysis.training.options import Precision, TrainOptions
+from face_analysis.training.data import chip_cutter
+from face_analysis.training.options import TrainOptions
+
+log = logging.getLogger(__name__)
+LEAST, MOST = 2, 16
+"""Images of a step that a form is measured with."""
+SECONDS = 3.0
 
 
 @dataclass(frozen=True)
@@ -19,40 +33,114 @@ class Hardware:
     """Settings for the Trainer, and a line that says them: devices of this machine, of so many machines."""
 
     accelerator: str
-    devices: int
+    devices: int | list[int]
     machines: int
-    precision: Precision
+    form: Form
     description: str
 
 
-def choose(options: TrainOptions, begun_in: Precision | None) -> Hardware:
-    """A GPU where there is one, for each process; and the number format.
+def choose(options: TrainOptions, begun: Form | None) -> Hardware:
+    """A GPU where there is one, for each process; threads and number format.
 
-    Unless told otherwise a resumed run keeps the one it was `begun_in`; a new one has bf16 where it is fast.
-    Raises UsageError where `--compile` or `--precision 16-mixed` cannot work.
+    Unless told otherwise a resumed run keeps what it was `begun` in; a new one has what is measured fastest.
+    Raises UsageError for what this machine does not have, and where `--compile` cannot work.
     """
-    cuda = torch.cuda.is_available()
+    check_machine(options)
+    device = device_of(options.device)
+    cuda = device.type == "cuda"
     if options.compile:
-        require_compiler("cuda" if cuda else "cpu")
-    if options.precision == "16-mixed" and not cuda:
-        raise UsageError("--precision 16-mixed needs a GPU; give 32-true, or leave the choice to auto")
-    precision, why = _precision(options, begun_in, cuda)
-    devices = int(os.environ.get("LOCAL_WORLD_SIZE", "1")) if world() > 1 else 1
-    name = torch.cuda.get_device_name() if cuda else f"CPU, {torch.get_num_threads()} threads"
-    description = f"{world()} x {name}, precision {precision} ({why})"
-    return Hardware("gpu" if cuda else "cpu", devices, world() // devices, precision, description)
+        require_compiler(device.type)
+    form, why = first_ones(_form(options, begun, device) if rank() == 0 else (Form(), ""))
+    torch.set_num_threads(form.threads)
+    local = int(os.environ.get("LOCAL_WORLD_SIZE", "1")) if world() > 1 else 1
+    if world() > 1 and ":" in options.device:
+        raise UsageError(f"--device {options.device} is one GPU, and this run has several processes")
+    name = torch.cuda.get_device_name(device) if cuda else f"CPU, {form.threads} threads"
+    description = f"{world()} x {name}, precision {form.precision} ({why})"
+    devices: int | list[int] = [device.index] if cuda and world() == 1 else local
+    return Hardware("gpu" if cuda else "cpu", devices, world() // local, form, description)
 
 
-def _precision(options: TrainOptions, begun_in: Precision | None, cuda: bool) -> tuple[Precision, str]:
-    fast = fast_bf16(torch.device("cuda" if cuda else "cpu"))
-    precision, why = options.precision, "as told"
-    if precision == "auto" and begun_in is not None and (cuda or begun_in != "16-mixed"):
-        precision, why = begun_in, "as the run began"
-    if precision != "auto":
-        slow = precision.startswith("bf16") and not fast
-        return precision, f"{why}, though bf16 is slow here" if slow else why
-    if fast:
-        return "bf16-mixed", "fast here"
-    if cuda and not options.recognition:
-        return "16-mixed", "this GPU has no fast bf16"
-    return "32-true", "bf16 is not fast here"
+def _form(options: TrainOptions, begun: Form | None, device: torch.device) -> tuple[Form, str]:
+    counts = thread_counts(options)
+    if begun is not None and (device.type == "cuda" or begun.precision != "16-mixed"):
+        threads = counts[0] if options.threads else min(begun.threads, all_threads())
+        if options.precision in ("auto", begun.precision):
+            return Form(begun.precision, threads), "as the run began"
+        return Form(options.precision, threads), "as told"
+    with threads_kept():
+        found = measured(
+            [Form(precision) for precision in _formats(options, device)],
+            counts,
+            lambda forms: _rates(options, device, forms, time.perf_counter, beside=True),
+            lambda forms, clock: _rates(options, device, forms, clock),
+        )
+    return found.best, found.text or "as told"
+
+
+def _formats(options: TrainOptions, device: torch.device) -> list[Precision]:
+    if options.precision != "auto":
+        return [options.precision]
+    formats: list[Precision] = ["32-true", "bf16-mixed"]
+    # Recognition's margins need float32, and its centres no scaled gradients.
+    return [*formats, "16-mixed"] if device.type == "cuda" and not options.recognition else formats
+
+
+def _rates(
+    options: TrainOptions,
+    device: torch.device,
+    forms: list[Form],
+    clock: Callable[[], float],
+    *,
+    beside: bool = False,
+) -> dict[Form, float]:
+    """Images a second that the backbone learns from in each form, with or without the loading beside."""
+    work = loading(chip_cutter(options), options.workers) if beside else None
+    by_text = {form.text: form for form in forms}
+    if device.type == "cuda":
+        clock = time.perf_counter  # a GPU computes while the thread waits
+    backbone = build_backbone(options.backbone_config)
+    what = {
+        "what": "training",
+        "networks": architecture([backbone]),
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
+        "batch": options.batch_size,
+        "forms": list(by_text),
+        "beside": None if work is None else [work.name, work.workers],
+    }
+    backbone.train().to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    def measure() -> dict[str, float]:
+        ways = {text: _way(backbone, form, device, work) for text, form in by_text.items()}
+        return race(ways, max(LEAST, min(MOST, options.batch_size)), LEAST, SECONDS, clock)
+
+    found = remembered(what, measure)
+    return {form: found[text] for text, form in by_text.items() if text in found}
+
+
+def _way(
+    backbone: Backbone, form: Form, device: torch.device, beside: Beside | None
+) -> Callable[[int], object]:
+    """Forward and backward of so many images."""
+
+    def run(count: int) -> None:
+        torch.set_num_threads(form.threads)
+        training_pass(backbone, backbone, form.precision, count, device)
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+
+    return run if beside is None else lambda count: beside.run(count, lambda: run(count))
+
+
+def training_pass(
+    network: nn.Module, backbone: Backbone, precision: Precision, count: int, device: torch.device
+) -> None:
+    """Take `count` made images forward and backward through a network; its gradients are set anew."""
+    dtype = {"64-true": torch.float64, "bf16-true": torch.bfloat16}.get(precision, torch.float32)
+    images = torch.rand(count, 3, 112, 112, dtype=dtype, device=device) * 2 - 1
+    mixed = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}.get(precision)
+    for parameter in network.parameters():
+        parameter.grad = None
+    with torch.autocast(device.type, mixed, enabled=mixed is not None):
+        output = backbone.raw(images.contiguous(memory_format=torch.channels_last))
+    output.to(torch.float32).square().sum().backward()  # type: ignore[no-untyped-call]

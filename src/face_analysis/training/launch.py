@@ -12,6 +12,7 @@ import torch
 import torch.distributed as dist
 
 from face_analysis.errors import DeadProcessError, UsageError
+from face_analysis.machine import device_of
 from face_analysis.training.options import TrainOptions
 
 
@@ -25,7 +26,7 @@ def start_processes(options: TrainOptions, arguments: Sequence[str]) -> None:
 
     `arguments` are the words after `train`. Raises UsageError for more GPUs than there are.
     """
-    gpus = torch.cuda.device_count()
+    gpus = torch.cuda.device_count() if device_of(options.device).type == "cuda" else 0
     count = max(options.devices, gpus if options.multi_gpu else 1)
     if launched() or count == 1:
         return

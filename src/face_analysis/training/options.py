@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from face_analysis.datasets.attributes import Attribute
+from face_analysis.machine import MachineOptions
 from face_analysis.options import Opt
 from face_analysis.outputs import Overwrite
 from face_analysis.zoo.card import RECOGNITION, AgeLossName, BackboneConfig, BackboneName
@@ -14,11 +15,11 @@ from face_analysis.zoo.card import RECOGNITION, AgeLossName, BackboneConfig, Bac
 HeadName = Literal[
     "arcface", "cosface", "sphereface", "adacos", "adaface", "magface", "curricularface", "softmax"
 ]
-Precision = Literal["auto", "32-true", "bf16-mixed", "16-mixed", "bf16-true", "64-true"]
+PresetName = Literal["laptop", "gpu", "original"]
 
 
 @dataclass(frozen=True)
-class TrainOptions:
+class TrainOptions(MachineOptions):
     """What a training run is told. Paths are relative to the working folder."""
 
     attribute: Annotated[
@@ -37,6 +38,10 @@ class TrainOptions:
         Opt("list of the validation images; recognition: names of verification sets in --val_source", "-v"),
     ] = ()
     output: Annotated[Path | None, Opt("run folder (default: runs/<prefix>_<time>)", "-o")] = None
+    preset: Annotated[
+        PresetName | None,
+        Opt("values of the options that are not given (default: gpu where there is one, else laptop)"),
+    ] = None
     prefix: Annotated[str | None, Opt("name of the run (default: the attributes)", "-p")] = None
 
     backbone: Annotated[BackboneName, Opt("network under the heads")] = "iresnet"
@@ -48,7 +53,9 @@ class TrainOptions:
 
     epochs: Annotated[int, Opt("passes over the training images", "-e")] = 30
     batch_size: Annotated[int, Opt("images a step, over all devices together", "-b")] = 384
-    accumulate: Annotated[int, Opt("parts in which a step's images go through the network")] = 1
+    accumulate: Annotated[
+        int, Opt("parts in which a step's images go through the network; 0: as few as fit into memory")
+    ] = 0
     lr: Annotated[float, Opt("learning rate of the first epoch", "-lr")] = 0.001
     lr_batch: Annotated[
         int, Opt("--lr is for steps of so many images, and grows with --batch_size; 0: it is as given")
@@ -122,12 +129,6 @@ class TrainOptions:
         int, Opt("renew last.ckpt after so many steps too, not only after validations; 0: do not")
     ] = 0
 
-    precision: Annotated[
-        Precision,
-        Opt(
-            "number format (auto: bf16 where it is fast, or as a resumed run began; 64-true: to compare runs)"
-        ),
-    ] = "auto"
     compile: Annotated[bool, Opt("compile the backbone (torch.compile); needs a C++ compiler")] = False
     checkpointing: Annotated[
         bool, Opt("gradient checkpointing: less memory, for the backbone's units are computed twice")
@@ -164,6 +165,11 @@ class TrainOptions:
     def recognition(self) -> bool:
         """Whether faces are told apart, and not their attributes."""
         return RECOGNITION in self.attribute
+
+    @property
+    def part_size(self) -> int:
+        """Images that go through the network at once, over all devices together."""
+        return self.batch_size // max(1, self.accumulate)
 
     @property
     def step_lr(self) -> float:

@@ -26,6 +26,7 @@ from face_analysis.training.data import (
     train_loader,
     val_dataset,
 )
+from face_analysis.training.fitting import fitted
 from face_analysis.training.labels import judge_labels
 from face_analysis.training.options import TrainOptions
 from face_analysis.training.people import class_count, number_people
@@ -42,9 +43,9 @@ log = logging.getLogger(__name__)
 class Plan:
     """The task, the batches it learns from and what it is validated on, one data set or several.
 
-    `identity` is what a checkpoint must say to be taken up by this run; `people` are those that recognition
-    tells apart, in the order of their classes; `failures` are the images of verification sets that cannot be
-    read.
+    `options` are those it was given, with the parts of a step that fit; `identity` is what a checkpoint must
+    say to be taken up by this run; `people` are those that recognition tells apart, in the order of their
+    classes; `failures` are the images of verification sets that cannot be read.
     """
 
     task: Task
@@ -52,6 +53,7 @@ class Plan:
     batches: BatchLoader
     validation: tuple[FaceDataset | PairImages, ...]
     identity: dict[str, Any]
+    options: TrainOptions
     people: tuple[str, ...] = ()
     failures: tuple[ImageFailure, ...] = ()
 
@@ -92,11 +94,12 @@ def _attributes(options: TrainOptions) -> Plan:
         log.info("balanced by %s: images without a known one are not drawn", options.balance)
     if options.margin is not None or options.scale is not None:
         log.warning("--margin and --scale are for recognition; they change nothing here")
+    options = fitted(options, network)
     batches = train_loader(training, options)
     weights = _class_weights(training, options)
     task = AttributeTask(network, weights, options, training.source.name, _steps(batches, options))
     identity = _identity(options, attributes=list(attributes), age_loss=options.age_loss)
-    return Plan(task, training, batches, (validation,), identity)
+    return Plan(task, training, batches, (validation,), identity, options)
 
 
 def _recognition(options: TrainOptions) -> Plan:
@@ -110,6 +113,7 @@ def _recognition(options: TrainOptions) -> Plan:
         load_pretrained_backbone(network, options.pretrained)
         log.info("started from %s: backbone", options.pretrained)
     log.info("training: %s, %d people", _described(training), len(people))
+    options = fitted(options, network, classes)
     batches = train_loader(training, options)
     steps = _steps(batches, options)
     task = RecognitionTask(network, people, classes, sets, options, training.source.name, steps)
@@ -117,7 +121,7 @@ def _recognition(options: TrainOptions) -> Plan:
         options, attributes=["recognition"], head=options.head, subcentres=options.subcentres, classes=classes
     )
     failures = tuple(failure for pair_set in sets for failure in pair_set.failures)
-    return Plan(task, training, batches, tuple(map(PairImages, sets)), identity, people, failures)
+    return Plan(task, training, batches, tuple(map(PairImages, sets)), identity, options, people, failures)
 
 
 def _class_weights(training: FaceDataset, options: TrainOptions) -> dict[Attribute, torch.Tensor]:

@@ -55,11 +55,17 @@ def train(options: TrainOptions, held: ExitStack | None = None) -> TrainedRun:
     """
     check(options)
     checkpoint = resume_point(options.resume) if options.resume else None
-    hardware = choose(options, checkpoint.precision if checkpoint else None)
-    options = replace(options, precision=hardware.precision)
+    hardware = choose(options, checkpoint.form if checkpoint else None)
+    options = replace(
+        options,
+        precision=hardware.form.precision,
+        threads=hardware.form.threads,
+        accumulate=options.accumulate or (checkpoint.parts if checkpoint else 0),
+    )
     folder = RunFolder(first_ones(_path(options)))
     going_on = checkpoint is None or epochs_left(checkpoint, folder, options)
     plan = plan_of(options)
+    options = plan.options
     if checkpoint:
         checkpoint.require_people(plan.people)
         checkpoint.require(plan.identity)

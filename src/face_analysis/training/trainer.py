@@ -18,7 +18,7 @@ from face_analysis.training.hardware import Hardware
 from face_analysis.training.options import TrainOptions
 from face_analysis.training.plan import Plan, steps_per_validation
 from face_analysis.training.saving.background import BackgroundIO
-from face_analysis.training.saving.checkpoints import PRECISION, Identity
+from face_analysis.training.saving.checkpoints import Identity, how
 from face_analysis.training.saving.metrics_log import LogSteps, MetricsLog
 from face_analysis.training.saving.position import GoOn
 from face_analysis.training.saving.run_folder import RunFolder
@@ -71,12 +71,12 @@ def _callbacks(
     options: TrainOptions, folder: RunFolder, plan: Plan, failures: FailureLog, files: BackgroundIO
 ) -> list[L.Callback]:
     callbacks: list[L.Callback] = [
-        Identity({**plan.identity, PRECISION: options.precision}),
+        Identity({**plan.identity, **how(options)}),
         GoOn(plan.batches, [described(data) for data in plan.validation], options),
         RecordFailures(failures),
         *([AverageWeights(options.ema)] if options.ema else []),
         LogSteps(max(1, min(50, plan.task.epoch_steps // 5))),
-        Progress(plan.batches.batches.count, options.batch_size // options.accumulate),
+        Progress(plan.batches.batches.count, options.part_size),
     ]
     if options.lr_plateau:
         callbacks.append(PlateauSchedule())

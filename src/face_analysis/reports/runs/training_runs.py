@@ -16,7 +16,7 @@ from face_analysis.options import to_yaml
 from face_analysis.training.options import TrainOptions
 from face_analysis.training.saving.run_folder import SCORE, RunFolder
 
-NOT_SETTINGS = {"output", "prefix", "resume", "workers"}
+NOT_SETTINGS = {"output", "prefix", "preset", "resume", "workers", "device", "threads"}
 """Options that change where a run is kept and how fast its images are loaded, not what it computes."""
 
 

@@ -11,9 +11,10 @@ import lightning as L
 import torch
 
 from face_analysis.errors import MissingFileError, ModelMismatchError
+from face_analysis.machine import Form
 from face_analysis.training.callbacks import StopEarly
 from face_analysis.training.data import IMAGES, ORDER, TOTAL, TRAINING_IMAGES
-from face_analysis.training.options import Precision
+from face_analysis.training.options import TrainOptions
 from face_analysis.training.saving.position import epochs_begun, loader_state
 from face_analysis.training.saving.run_folder import RunFolder
 from face_analysis.training.tasks.recognition import PEOPLE
@@ -21,8 +22,13 @@ from face_analysis.training.tasks.recognition import PEOPLE
 log = logging.getLogger(__name__)
 
 IDENTITY = "face_analysis"
-PRECISION = "precision"
-"""The entry that says the number format; it may change when a run is resumed, unlike the rest."""
+HOW = ("precision", "threads", "accumulate")
+"""The entries that say how it is computed; they may change when a run is resumed, unlike the rest."""
+
+
+def how(options: TrainOptions) -> dict[str, Any]:
+    """What a checkpoint keeps of how its run is computed."""
+    return {name: getattr(options, name) for name in HOW}
 
 
 class Identity(L.Callback):
@@ -38,15 +44,17 @@ class Identity(L.Callback):
 
 @dataclass(frozen=True)
 class ResumePoint:
-    """A checkpoint: its steps from the run's beginning, its number format, and what run it is of.
+    """A checkpoint: its steps from the run's beginning, how it is computed, and what run it is of.
 
+    `form` says in which number format and on how many threads it began, `parts` in how many parts of a step.
     Of its epochs so many are `begun` and `done`; `order` is what the order of the images follows from.
     `people` are those of a recognition run; `stopped_early` says that no gain ended it.
     """
 
     path: Path
     step: int
-    precision: Precision
+    form: Form
+    parts: int
     identity: dict[str, Any]
     begun: int
     done: int
@@ -97,11 +105,13 @@ def resume_point(resume: Path) -> ResumePoint:
         raise MissingFileError(path, "checkpoint to resume")
     content = read_checkpoint(path)
     identity, begun, loader = content[IDENTITY], epochs_begun(content), loader_state(content)
+    precision, threads, parts = (identity[name] for name in HOW)
     stop = content["callbacks"].get(StopEarly.__name__, {})
     return ResumePoint(
         path,
         content["global_step"],
-        identity[PRECISION],
+        Form(precision, threads),
+        parts,
         identity,
         begun,
         begun - (loader[IMAGES] < loader[TOTAL]),
