@@ -8,6 +8,7 @@ import torch
 from model_speed import options, report, seconds_in_turn, smooth_images
 from torch import Tensor, nn
 
+from face_analysis.inference.form import library_choice
 from face_analysis.memory import keep_freed_memory
 from face_analysis.models.backbone import build_backbone
 from face_analysis.models.layers import Backbone
@@ -23,7 +24,9 @@ def plain(batch: int) -> Callable[[], Tensor]:
 
 def ours(batch: int) -> Callable[[], Tensor]:
     keep_freed_memory()
-    return forward(for_inference(warmed_network(), torch.device("cpu")), batch)
+    network, choice = warmed_network(), library_choice()
+    form = choice.form([network], "IR-SE-50")
+    return forward(for_inference(network, choice.device, form), batch)
 
 
 def forward(network: nn.Module, batch: int) -> Callable[[], Tensor]:

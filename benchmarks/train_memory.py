@@ -1,4 +1,4 @@
-"""The memory that `face-analysis train` estimates before its first step, against the most that it then takes."""
+"""The memory that `face-analysis train` estimates before its first step, against the most it then takes."""
 
 from __future__ import annotations
 
@@ -31,14 +31,12 @@ ESTIMATE = re.compile(r"memory: about ([0-9.]+) GiB")
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument(
-        "--limit", type=float, default=8.0, help="GiB that `ulimit -v` leaves the README's run"
-    )
+    parser.add_argument("--limit", type=float, default=8.0, help="GiB by `ulimit -v` for the README's run")
     parser.add_argument("--only", nargs="+", help="names of runs, or parts of them")
     parser.add_argument("--output", type=Path, default=Path("results/train_memory.csv"))
     given = parser.parse_args()
     runs = {name: (words, 2, None) for name, words in RUNS.items()}
-    rows = []
+    rows: list[dict[str, str]] = []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         for what, (words, steps, limit) in {**runs, README: ("-b 384", 0, given.limit)}.items():
@@ -57,14 +55,14 @@ def facts() -> dict[str, str]:
 def taken(output: Path, images: Path, words: str, limit: float | None) -> dict[str, str]:
     """Train an epoch; the estimate of its stderr and the most memory it had, with its workers, in GiB."""
     where = f"-t {images} -ts {images.parent} -v {images} -vs {images.parent} -o {output}"
-    command = (
-        f"{sys.executable} -m face_analysis.cli.main train -a gender -e 1 --validations 1 --preset original"
-    )
+    train = f"{sys.executable} -m face_analysis.cli.main train --preset original -a gender -e 1"
     shell = f"ulimit -v {int(limit * 2**20)}; " if limit else ""
     log = output.with_suffix(".log")
     with log.open("w", encoding="utf-8") as file:
         process = subprocess.Popen(
-            ["bash", "-c", f"{shell}exec {command} {where} {words}"], stderr=file, stdout=file
+            ["bash", "-c", f"{shell}exec {train} --validations 1 {where} {words}"],
+            stderr=file,
+            stdout=file,
         )
         peak = max(watched(process))
     said = log.read_text(encoding="utf-8")

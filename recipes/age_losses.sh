@@ -15,7 +15,7 @@ run() { # LOSS LEARNING_RATE SEED
   if [[ -f "$folder/judged/metrics.json" ]]; then return; fi
   if [[ -f "$folder/checkpoints/last.ckpt" ]]; then resume=(--resume "$folder"); fi
   # Status 1 is a loss that ran away at this learning rate: the run counts as none.
-  face-analysis train -a age --age_loss "$1" -lr "$2" --seed "$3" -o "$folder" "${resume[@]}" \
+  face-analysis train --preset original -a age --age_loss "$1" -lr "$2" --seed "$3" -o "$folder" "${resume[@]}" \
     -ts "$output/chips_train" -t "$output/lists/train.csv" -vs "$output/chips_train" -v "$output/lists/choose.csv" \
     --depth 18 --width 0.125 --embedding_size 128 --pretrained "$model" -e 2 -b 128 --lr_cosine --head_lr 10 \
     --jitter 0.5 --validations 1 -w 0 || { [[ $? == 1 ]]; return; }

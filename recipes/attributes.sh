@@ -7,7 +7,7 @@ sface="$(face-analysis models path sface)"
 cd "$FACE_ANALYSIS_DATA/utkface"
 
 stage() { # OUTPUT PRETRAINED OPTIONS...
-  face-analysis train -a race gender age --align -ts images -t train.txt -vs images -v val.txt -o "$1" --pretrained "$2" \
+  face-analysis train --preset original -a race gender age --align -ts images -t train.txt -vs images -v val.txt -o "$1" --pretrained "$2" \
     --backbone mobilenet -b 64 --head_lr 10 --loss_weights 1 2 0.1 --class_weight_power 0 --dropout 0.3 --jitter 0.5 --degrade 0.5 \
     --validations 1 -w 1 --model_licence "research, non-commercial (UTKFace)" "${@:3}"
 }

@@ -12,7 +12,7 @@ run() { # HEAD SEED
   local folder="$output/$1_$2" resume=()
   if [[ ! -f "$folder/model.safetensors" ]]; then
     if [[ -f "$folder/checkpoints/last.ckpt" ]]; then resume=(--resume "$folder"); fi
-    face-analysis train -a recognition --head "$1" --seed "$2" -o "$folder" "${resume[@]}" \
+    face-analysis train --preset original -a recognition --head "$1" --seed "$2" -o "$folder" "${resume[@]}" \
       -ts "$output/chips" -t "$output/lists/train.csv" -vs "$output/sets" -v celeba_val \
       --depth 18 --width 0.125 --embedding_size 128 --dropout 0.2 -e "$epochs" -b 64 -lr 0.1 --lr_cosine \
       --scale 32 --margin_warmup "$((epochs / 3))" --jitter 0.5 --validations 1 -w 0 \

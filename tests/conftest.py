@@ -18,7 +18,6 @@ FACES = "FACE_ANALYSIS_DATA"
 # Tests run side by side, a process a core: more threads each, in commands they start too, would only wait.
 torch.set_num_threads(1)
 os.environ["OMP_NUM_THREADS"] = "1"
-os.environ["FACE_ANALYSIS_SPEED_CACHE"] = "0"  # what is measured beside other tests is worth nothing later
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -28,6 +27,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.get_closest_marker("faces"):
             item.add_marker(skip)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def speed_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Measured once, a network runs in the same form in all tests, also in the commands that they start."""
+    os.environ["FACE_ANALYSIS_SPEED_CACHE"] = str(tmp_path_factory.mktemp("speed"))
 
 
 @pytest.fixture(scope="session")

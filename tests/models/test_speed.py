@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -129,7 +130,7 @@ def test_another_network_or_batch_measures_anew(cache: Path) -> None:
 
 @pytest.mark.parametrize(
     "content",
-    [b"", b"{", b"[]", b"null", b"\xff\xfe", b'{"facts": 1}', b'{"images_per_second": {"a": "x"}}'],
+    [b"", b"{", b"[]", b"null", b"\xff\xfe", b'{"facts": 1}', b'{"measured": {"a": "x"}}'],
 )
 def test_a_broken_file_is_measured_anew_and_replaced(cache: Path, content: bytes) -> None:
     measure, calls = counted()
@@ -139,7 +140,7 @@ def test_a_broken_file_is_measured_anew_and_replaced(cache: Path, content: bytes
     for _ in range(2):
         assert remembered({"network": "a"}, measure)["bf16"] == 2.5
     assert len(calls) == 2
-    assert json.loads(file.read_text())["images_per_second"]["float32"] == 1.0
+    assert json.loads(file.read_text())["measured"]["float32"] == 1.0
 
 
 @pytest.mark.parametrize("rate", [0, -1, "NaN", "Infinity"])
@@ -168,12 +169,20 @@ def test_a_folder_that_cannot_be_written_hinders_nothing(cache: Path) -> None:
     assert len(calls) == 1
 
 
-def test_what_is_measured_on_a_busy_machine_is_not_kept(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("os.getloadavg", lambda: (99.0, 0.0, 0.0))
+@pytest.mark.parametrize(("load", "times"), [(99.0, 2), (0.0, 1)])
+def test_what_is_measured_on_a_busy_machine_counts_for_an_hour(
+    cache: Path, load: float, times: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("os.getloadavg", lambda: (load, 0.0, 0.0))
     measure, calls = counted()
     remembered({"network": "a"}, measure)
     remembered({"network": "a"}, measure)
-    assert len(calls) == 2
+    assert len(calls) == 1
+    (file,) = cache.iterdir()
+    made = file.stat().st_mtime
+    os.utime(file, (made - 3601, made - 3601))
+    remembered({"network": "a"}, measure)
+    assert len(calls) == times
 
 
 def test_without_a_home_nothing_is_kept(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:

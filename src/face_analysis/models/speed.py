@@ -25,6 +25,8 @@ from face_analysis.zoo.find import cache_folder
 Way = TypeVar("Way")
 MEMORY = "FACE_ANALYSIS_SPEED_CACHE"
 """Environment variable: the folder that measurements are kept in, or 0 to keep none."""
+BUSY_SECONDS = 3600
+"""How long a measurement made on a busy machine counts: not for good, but related runs take the same form."""
 SLOWER = 2.5
 """A way that takes so many times as long as the fastest one is not tried with more images."""
 GROWTH = 4
@@ -77,8 +79,8 @@ def remembered(what: Mapping[str, Any], measure: Callable[[], dict[str, float]])
     """What `measure` found for `what` on this machine before, or else what it finds now.
 
     Each measurement is a file in $FACE_ANALYSIS_SPEED_CACHE (default: the folder `speed` of the cache). A
-    file that is damaged, or of something else, is replaced; where none can be written, and while more
-    processes want to run than there are cores, none is kept.
+    file that is damaged, of something else, or over an hour old and made while more processes wanted to run
+    than there are cores, is replaced; where none can be written, none is kept.
     """
     facts = {**machine_facts(), **what}
     path = _file_of(facts)
@@ -86,12 +88,9 @@ def remembered(what: Mapping[str, Any], measure: Callable[[], dict[str, float]])
         return measure()
     found = _read(path, facts)
     if not found:
-        busy = _busy()
-        found = measure()
-        if busy:
-            return found
+        busy, found = _busy(), measure()
         with suppress(FaceAnalysisError):
-            write_text(path, json.dumps({"facts": facts, "images_per_second": found}, indent=1))
+            write_text(path, json.dumps({"facts": facts, "busy": busy, "measured": found}, indent=1))
     return found
 
 
@@ -115,10 +114,11 @@ def _file_of(facts: Mapping[str, Any]) -> Path | None:
 def _read(path: Path, facts: Mapping[str, Any]) -> dict[str, float]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-        rates = {str(way): float(rate) for way, rate in content["images_per_second"].items()}
+        rates = {str(way): float(rate) for way, rate in content["measured"].items()}
+        old = content["busy"] and time.time() - path.stat().st_mtime > BUSY_SECONDS
     except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return {}
-    whole = content["facts"] == facts and all(0 < rate < math.inf for rate in rates.values())
+    whole = not old and content["facts"] == facts and all(0 < rate < math.inf for rate in rates.values())
     return rates if whole else {}
 
 
