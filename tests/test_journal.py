@@ -7,6 +7,7 @@ import pytest
 
 from face_analysis.errors import UsageError
 from face_analysis.journal import Journal
+from face_analysis.journal import begun as facts_of
 
 IDENTITY = {"photos": "abc", "threshold": "0.7"}
 
@@ -69,3 +70,15 @@ def test_a_finished_run_leaves_no_journal(tmp_path: Path) -> None:
 
 def test_the_first_line_says_what_the_run_is_of(tmp_path: Path) -> None:
     assert json.loads(begun(tmp_path / "out.csv").read_text().splitlines()[0]) == IDENTITY
+
+
+def test_a_journal_tells_what_it_is_of_without_being_taken_up(tmp_path: Path) -> None:
+    output = tmp_path / "out.csv"
+    assert facts_of(output) == {}
+    path = begun(output)
+    before = path.read_bytes()
+    assert facts_of(output) == IDENTITY
+    assert path.read_bytes() == before
+    for broken in (b"", b'{"photos": "a', b"[1]\n", b"\xff\n"):
+        path.write_bytes(broken)
+        assert facts_of(output) == {}

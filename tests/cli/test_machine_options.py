@@ -20,6 +20,7 @@ from face_analysis.cli.extract import ExtractOptions
 from face_analysis.cli.pack import PackOptions
 from face_analysis.cli.pairs import BuildOptions
 from face_analysis.cli.predict import PredictOptions
+from face_analysis.journal import journal_path
 from face_analysis.machine import MachineOptions, ThreadOptions
 from face_analysis.training.options import TrainOptions
 from tests.cli.conftest import Run
@@ -92,7 +93,7 @@ def test_a_told_format_is_used_and_written_down(
     words = f"predict --aligned -s {patterns.parent} -i {few} -m {models['joint']} -d {tmp_path}"
     status, _, error = run(f"{words} --precision {precision} --threads 1")
     assert status == 0, error
-    config = yaml.safe_load((tmp_path / "config.yaml").read_text())
+    config = yaml.safe_load((tmp_path / "few_config.yaml").read_text())
     assert (config["precision"], config["threads"]) == (precision, 1)
 
 
@@ -108,17 +109,18 @@ def test_auto_says_what_it_took_and_its_config_takes_it_again(
     few.write_text("".join(patterns.read_text().splitlines(keepends=True)[:6]))
     run(f"predict --aligned -s {patterns.parent} -i {few} -m {models['joint']} -d {tmp_path}")
     assert caplog.text.count("race + gender + age runs in ") == 1
-    first = (tmp_path / "config.yaml").read_text()
-    assert yaml.safe_load(first)["precision"] in ("32-true", "bf16-true")
+    first = yaml.safe_load((tmp_path / "few_config.yaml").read_text())
+    assert first["precision"] in ("32-true", "bf16-true")
     caplog.clear()
-    run(f"predict --config {tmp_path}/config.yaml")
+    run(f"predict --config {tmp_path}/few_config.yaml --overwrite")
     assert "measured" not in caplog.text
-    assert (tmp_path / "config.yaml").read_text() == first
+    again = yaml.safe_load((tmp_path / "few_config.yaml").read_text())
+    assert again == {**first, "overwrite": True}
 
 
 def stopped(folder: Path, facts: dict[str, object]) -> None:
     """Leave what a run that was stopped before its first block leaves, with other facts of its form."""
-    journal = folder / ".index.csv.journal"
+    journal = journal_path(folder / "index.csv")
     begun = json.loads(journal.read_text().splitlines()[0])
     journal.write_text(json.dumps({**begun, **facts}, sort_keys=True) + "\n")
 

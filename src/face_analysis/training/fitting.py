@@ -30,10 +30,10 @@ FEW, MORE = 2, 4
 """Images of the two passes that tell what an image takes, and what is taken whatever their number."""
 SLACK = 1.25
 """What a process holds against what its tensors take: gaps between freed blocks, and what operations take
-for themselves. Measured on CPUs: 0.95 to 1.2 (results/train_memory.csv)."""
+for themselves, as measured on CPUs (results/train_memory.csv)."""
 RESERVE = 0.9
 """The share of the free memory that a run may be estimated to take: others share the machine."""
-WORKER = 160 * 2**20
+WORKER = 200 * 2**20
 """What a process that loads images holds for itself, beside the pages it shares."""
 AHEAD, COPIES = 5, 4
 """Batches of bytes that wait for the network, for each process that loads images; float32 copies of the one
