@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from argparse import ArgumentParser
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -76,7 +77,8 @@ def _parsed(arguments: Sequence[str]) -> TrainOptions:
     options = parse("train", with_defaults(TrainOptions, {**values, "preset": name}), arguments)
     taken = {option: getattr(options, option) for option in values}
     shown = ", ".join(f"{option} {_plain(value)}" for option, value in taken.items())
-    logging.getLogger(__name__).info("preset %s: %s", name, shown or "the original system's values")
+    if os.environ.get("RANK", "0") == "0":  # of several processes the first speaks for all
+        logging.getLogger(__name__).info("preset %s: %s", name, shown or "the original system's values")
     return options
 
 

@@ -81,7 +81,7 @@ def fitted(options: TrainOptions, network: AttributeNetwork | Backbone, classes:
     The number format has to be chosen already; `classes` are those of recognition. Raises UsageError where
     nothing fits, or not the number of parts that was told.
     """
-    device = device_of(options.device)
+    device = _device(options)
     free = _free(device)
     estimate = estimated(options, network, classes)
     possible = list(_parts(options))
@@ -109,7 +109,7 @@ def estimated(
     options: TrainOptions, network: AttributeNetwork | Backbone, classes: int = 0
 ) -> MemoryEstimate:
     """What a run takes, by the size of its network and two passes of a few images through its like."""
-    device = device_of(options.device)
+    device = _device(options)
     held = torch.cuda.memory_allocated(device) if device.type == "cuda" else held_memory()
     few, more = _passes(options, device)
     an_image = int(SLACK * (more - few) / (MORE - FEW))
@@ -122,6 +122,14 @@ def estimated(
         loading=2 * options.workers * WORKER if device.type == "cpu" else 0,
         fixed=max(0, int(few - FEW * an_image / SLACK)),
         an_image=an_image + COPIES * 4 * PIXELS + waiting + logits,
+    )
+
+
+def _device(options: TrainOptions) -> torch.device:
+    """That of this process: of several on one machine each has set its own GPU."""
+    device = device_of(options.device)
+    return (
+        torch.device("cuda", torch.cuda.current_device()) if device.type == "cuda" and world() > 1 else device
     )
 
 
