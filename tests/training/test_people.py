@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from face_analysis import memory
 from face_analysis.datasets.faces import FaceDataset
 from face_analysis.datasets.lists.image_list import read_image_list
 from face_analysis.datasets.pack import folder_of_classes, pack
@@ -132,28 +131,6 @@ def test_twenty_million_classes_need_what_a_machine_of_32_gigabytes_lacks(
     assert class_count(10, recognition(num_classes=93_431, embedding_size=512)) == 93_431
     with pytest.raises(UsageError, match="--num_classes 9: the images are of 10 people"):
         class_count(10, recognition(num_classes=9))
-
-
-def test_free_memory_is_the_least_that_machine_group_and_process_leave(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "meminfo").write_text("MemTotal: 9000 kB\nMemAvailable:    7000 kB\n")
-    (tmp_path / "memory.max").write_text("6000000\n")
-    (tmp_path / "memory.current").write_text("2500000\n")
-    (tmp_path / "memory.stat").write_text("anon 5\ninactive_file 500000\n")
-    monkeypatch.setattr(memory, "MEMINFO", tmp_path / "meminfo")
-    monkeypatch.setattr(memory, "CGROUP", tmp_path / "nowhere")
-    monkeypatch.setattr(memory.resource, "getrlimit", lambda _: (memory.resource.RLIM_INFINITY, 0))
-    assert memory.free_memory() == 7000 * 1024
-    monkeypatch.setattr(memory, "CGROUP", tmp_path)
-    assert memory.free_memory() == 4_000_000
-    (tmp_path / "memory.max").write_text("max\n")
-    assert memory.free_memory() == 7000 * 1024
-    (tmp_path / "statm").write_text("100 20 3 4 5 6 7\n")
-    monkeypatch.setattr(memory, "STATM", tmp_path / "statm")
-    page = memory.os.sysconf("SC_PAGE_SIZE")
-    monkeypatch.setattr(memory.resource, "getrlimit", lambda _: (150 * page, 0))
-    assert memory.free_memory() == 50 * page
 
 
 def test_people_of_any_numbers_from_a_list_an_lmdb_and_a_rec_train_as_those_from_zero(
