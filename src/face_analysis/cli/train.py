@@ -49,7 +49,7 @@ def _words_of_the_folder(arguments: Sequence[str]) -> list[str]:
 
     Where a checkpoint is named and not a folder, the run goes on in a new one unless told otherwise.
     """
-    parser = ArgumentParser(add_help=False, allow_abbrev=False)
+    parser = ArgumentParser(add_help=False)
     parser.add_argument("-r", "--resume", type=Path, nargs="?")
     resume = parser.parse_known_args(arguments)[0].resume
     if resume is None:
@@ -57,8 +57,8 @@ def _words_of_the_folder(arguments: Sequence[str]) -> list[str]:
     folder = RunFolder(resume if resume.is_dir() else resume.absolute().parent.parent)
     if not folder.config.is_file():
         return []
-    output = str(resume) if resume.is_dir() else "null"
-    return ["--config", str(folder.config), "--precision", "auto", "--output", output]
+    words = ["--config", str(folder.config), "--precision", "auto"]
+    return [*words, "--output", str(resume)] if resume.is_dir() else words
 
 
 def _parsed(arguments: Sequence[str]) -> TrainOptions:

@@ -187,7 +187,7 @@ class TrainOptions(MachineOptions):
 def to_keep(options: TrainOptions) -> TrainOptions:
     """The options as a run keeps them: with absolute paths, so that it can go on from any working folder.
 
-    A run that goes on by them overwrites nothing.
+    Its own folder is where they are kept. A run that goes on by them overwrites nothing.
     """
     paths: dict[str, Any] = {
         item.name: value.absolute()
@@ -196,4 +196,4 @@ def to_keep(options: TrainOptions) -> TrainOptions:
     }
     if not options.recognition:
         paths["val_list"] = tuple(str(Path(name).absolute()) for name in options.val_list)
-    return replace(options, **paths, overwrite=False)
+    return replace(options, **{**paths, "output": None}, overwrite=False)
