@@ -174,6 +174,6 @@ def test_where_no_image_can_be_read_the_first_reasons_are_told(
 ) -> None:
     status, _, err = run(words.format(unreadable.parent, unreadable, models["joint"], tmp_path / "made"))
     assert status != 0
-    reasons = [line for line in err.splitlines() if ".jpg: not an image" in line]
+    reasons = [line for line in err.splitlines() if line.startswith("  ") and ".jpg: " in line]
     assert len(reasons) == 3
     assert [reason.split(".jpg")[0][-1] for reason in reasons] == ["0", "1", "2"]
