@@ -30,7 +30,7 @@ from PIL import Image as Pillow
 from PIL import ImageOps
 from pillow_heif import register_heif_opener
 
-SIZES = ((640, 480), (1600, 1200), (4032, 3024))
+SIZES = ((640, 480), (1600, 1200))
 ROUNDS = 3
 
 

@@ -47,6 +47,8 @@ def by_pillow(data: bytes) -> np.ndarray:
         warnings.simplefilter("ignore")  # about palettes with transparency
         if image.mode.startswith("I;16"):  # which Pillow would clip at 255
             return np.repeat((np.asarray(image).astype(int) >> 8)[:, :, None], 3, axis=2)
+        if image.format == "HEIF":  # those made here turn nothing by themselves, but say it in EXIF
+            image.getexif()[ORIENTATION_TAG] = image.info["original_orientation"] or 1
         return np.asarray(ImageOps.exif_transpose(image).convert("RGB")).astype(int)
 
 
