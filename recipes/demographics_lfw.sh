@@ -8,7 +8,7 @@ cd "$output"
 
 face-analysis align "$FACE_ANALYSIS_DATA/lfw/images" chips --faces centre
 face-analysis predict -s chips --aligned --format original -d predictions
-face-analysis extract -s chips -i predictions/chips_predictions.txt --aligned -d features
+face-analysis extract -i predictions/chips_predictions.txt --aligned -d features
 face-analysis match features -o match --subject PUBLIC_IVS --group race gender --fmr 1e-3 | tee match.md
 face-analysis report match -d report --predicted
 face-analysis search features features -o search --subject PUBLIC_IVS

@@ -9,7 +9,7 @@ if [[ $# -gt 2 ]]; then seeds=("${@:3}"); else seeds=(0 1 2); fi
 lfw="$FACE_ANALYSIS_DATA/lfw"
 
 run() { # HEAD SEED
-  local folder="$output/$1_$2" resume=()
+  local folder="$output/$1_$2" resume=(--overwrite)
   if [[ ! -f "$folder/model.safetensors" ]]; then
     if [[ -f "$folder/checkpoints/last.ckpt" ]]; then resume=(--resume "$folder"); fi
     face-analysis train --preset original -a recognition --head "$1" --seed "$2" -o "$folder" "${resume[@]}" \
@@ -18,15 +18,15 @@ run() { # HEAD SEED
       --scale 32 --margin_warmup "$((epochs / 3))" --jitter 0.5 --validations 1 -w 0 \
       --model_licence "as CelebA: non-commercial research"
   fi
-  face-analysis evaluate --verification lfw celeba_val -s "$output/sets" -m "$folder/model.safetensors" -d "$folder/judged"
+  face-analysis evaluate --verification lfw celeba_val -s "$output/sets" -m "$folder/model.safetensors" -d "$folder/judged" --overwrite
 }
 
 if [[ ! -d "$output/sets/lfw" ]]; then
   face-analysis align "$FACE_ANALYSIS_DATA/celeba" "$output/chips" --faces centre --whole --resume
   { echo path,subject; tail -n +2 "$output/chips/chips.csv" | awk -F/ '{ print $0 "," $1 }'; } > "$output/people.csv"
-  face-analysis annotations split "$output/people.csv" -d "$output/lists" --shares 0.9 0.1 --names train val --by subject
-  face-analysis pairs build --protocol people -s "$output/chips" --pairs "$output/lists/val.csv" -d "$output/sets" -n celeba_val
-  face-analysis pairs build --protocol lfw -s "$lfw/images" --pairs "$lfw/pairs.txt" -d "$output/sets"
+  face-analysis annotations split "$output/people.csv" -d "$output/lists" --shares 0.9 0.1 --names train val --by subject --overwrite
+  face-analysis pairs build --protocol people -s "$output/chips" --pairs "$output/lists/val.csv" -d "$output/sets" -n celeba_val --overwrite
+  face-analysis pairs build --protocol lfw -s "$lfw/images" --pairs "$lfw/pairs.txt" -d "$output/sets" --overwrite
 fi
 for seed in "${seeds[@]}"; do
   for head in arcface cosface softmax; do run $head $seed; done
