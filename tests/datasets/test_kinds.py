@@ -45,7 +45,7 @@ def array() -> bytes:
         ("a.txt", "a.jpg 1\n".encode("utf-16"), "a text file"),
         ("a.txt", b"caf\xe9.jpg 1\r\n", "a text file"),
         ("a.zip", zipped(), "a ZIP archive"),
-        ("a.tgz", gzip.compress(b"x"), "a gzip archive"),
+        ("a.tgz", gzip.compress(b"x", mtime=0), "a gzip archive"),
         ("a.npy", array(), "a NumPy array"),
         ("a.mov", b"\0\0\0\x14ftypqt  \0\0\0\0qt  ", "a video"),
         ("a.pdf", b"%PDF-1.7\n", "a PDF document"),

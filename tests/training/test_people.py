@@ -12,8 +12,8 @@ import pytest
 
 from face_analysis.datasets.faces import FaceDataset
 from face_analysis.datasets.lists.image_list import read_image_list
-from face_analysis.datasets.pack import folder_of_classes, pack
-from face_analysis.datasets.sources import FolderSource, open_source
+from face_analysis.datasets.pack import pack
+from face_analysis.datasets.sources import FolderSource, folder_of_classes, open_source
 from face_analysis.errors import EmptyDataError, ModelMismatchError, UsageError
 from face_analysis.training.options import TrainOptions
 from face_analysis.training.people import class_count, number_people
