@@ -102,8 +102,21 @@ def all_threads() -> int:
 
 def use_threads(count: int) -> None:
     """Let torch's networks and OpenCV's detectors of this process work on so many threads."""
-    import cv2
     import torch
 
     torch.set_num_threads(count)
-    cv2.setNumThreads(count)
+    use_detector_threads(count)
+
+
+_PROCESS = os.getpid()
+
+
+def use_detector_threads(count: int) -> None:
+    """Let OpenCV's detectors work on so many threads.
+
+    In a forked process their number stays: to change it, OpenCV would wait for threads of the parent.
+    """
+    import cv2
+
+    if os.getpid() == _PROCESS and count != cv2.getNumThreads():
+        cv2.setNumThreads(count)

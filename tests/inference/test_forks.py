@@ -15,7 +15,7 @@ from face_analysis.models.backbone import build_backbone
 from face_analysis.zoo.card import BackboneConfig
 from tests.inference.onnx_files import model, saved
 
-LIMIT = 300
+LIMIT = 120
 """Seconds after which processes are taken to hang; they need some ten."""
 MADE = """
 import multiprocessing, sys

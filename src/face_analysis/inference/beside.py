@@ -14,7 +14,7 @@ import torch
 
 from face_analysis.images.chips import FaceCutter
 from face_analysis.images.decode import decode
-from face_analysis.machine import ThreadOptions, all_threads, use_threads
+from face_analysis.machine import ThreadOptions, all_threads, use_detector_threads, use_threads
 from face_analysis.models.speed import race, remembered
 
 log = logging.getLogger(__name__)
@@ -87,4 +87,4 @@ def threads_kept() -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
-        cv2.setNumThreads(detector)
+        use_detector_threads(detector)

@@ -104,10 +104,12 @@ class FormChoice:
         def measure() -> dict[str, float]:
             ways = {form.text: _way(networks, form, device, most, beside) for form in forms}
             able = {text: way for text, way in ways.items() if way is not None}
-            return race(able, most, 1 if beside is None else min(LEAST, most), clock=self._clock(clock))
+            least = 1 if beside is None else min(LEAST, most)
+            return race(able, most, least, clock=self._clock(clock)) if able else {}
 
         found = remembered(what, measure)
-        return {form: found[text] for text, form in by_text.items() if text in found}
+        # A network without finite numbers in any format is as good in the first: that is told of its answers.
+        return {form: found[text] for text, form in by_text.items() if text in found} or {forms[0]: 0.0}
 
     def _clock(self, clock: Callable[[], float]) -> Callable[[], float]:
         """A GPU computes while the thread waits."""

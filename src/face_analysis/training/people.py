@@ -80,7 +80,7 @@ def class_count(people: int, options: TrainOptions) -> int:
     if options.num_classes is not None and options.num_classes < people:
         raise UsageError(f"--num_classes {options.num_classes}: the images are of {people} people")
     classes = options.num_classes or people
-    size, batch = options.embedding_size, options.batch_size // options.accumulate
+    size, batch = options.embedding_size, options.part_size
     memory = head_memory(classes, size, batch, options.sample_rate, options.subcentres)
     free, together = free_memory(), int(os.environ.get("LOCAL_WORLD_SIZE", "1")) if world() > 1 else 1
     if torch.cuda.is_available():
