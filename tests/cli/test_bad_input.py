@@ -99,7 +99,7 @@ def test_resuming_from_another_tasks_run_is_refused(
 ) -> None:
     words = f"{train_words} -t {patterns} -ts {patterns.parent} -e 1 -b 30 --validations 1"
     assert run(words)[0] == 0
-    status, _, err = run(words.replace("-a race", "-a age") + f" -r {tmp_path}/run")
+    status, _, err = run(f"{words.replace('-a race', '-a age')} -e 2 -r {tmp_path}/run")
     assert status == 2
     assert "['race'], not of ['age']" in err
 

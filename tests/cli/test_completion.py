@@ -25,7 +25,7 @@ def shell() -> str:
         (["pr"], {"predict"}),
         (["predict", "--fa"], {"--faces"}),
         (["predict", "--faces", ""], {"all", "largest", "centre"}),
-        (["annotations", ""], {"count", "normalize", "split"}),
+        (["annotations", ""], {"count", "folder", "normalize", "split"}),
         (["annotations", "normalize", "imd"], {"imdb-wiki"}),
         (["models", "import", "--attribute", "rec"], {"recognition"}),
         (["train", "--head", "cur"], {"curricularface"}),

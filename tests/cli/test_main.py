@@ -96,7 +96,7 @@ def test_a_configuration_written_by_a_run_starts_it_again(run: Run, patterns: Pa
     assert run(f"train -a gender {data} {words} -o {tmp_path}/a")[0] == 0
     assert run(f"train --config {tmp_path}/a/config.yaml -o {tmp_path}/b")[0] == 0
     first, second = ((tmp_path / name / "config.yaml").read_text().splitlines() for name in "ab")
-    assert [line for line in first if line not in second] == [f"output: {tmp_path}/a"]
+    assert first == second  # a run's own folder is no setting
     assert (tmp_path / "a/model.safetensors").stat().st_size == (
         tmp_path / "b/model.safetensors"
     ).stat().st_size

@@ -155,7 +155,7 @@ def test_a_long_name_may_be_shortened_and_options_of_the_command_go_on_to_it() -
 
 
 def test_what_a_run_or_a_configuration_says_is_not_overruled_by_defaults(tmp_path: Path) -> None:
-    assert translate("train.py", ["-r", "run"]) == ["train", "--resume", "run"]
+    assert translate("train.py", ["-r", "run"]) == ["train", "--preset", "original", "--resume", "run"]
     (tmp_path / "config.yaml").write_text("attribute: [age]\nepochs: 3\nbatch_size: 8\n")
     for words in (f"--config {tmp_path}/config.yaml", f"--config={tmp_path}/config.yaml"):
         options = told("train.py", f"{words} -e 4")

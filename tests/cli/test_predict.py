@@ -52,7 +52,7 @@ def test_three_models_write_the_original_text_with_a_column_for_each_given(
 ) -> None:
     words = f"predict --aligned -s {patterns.parent} -i {patterns} -d {tmp_path}"
     run(f"{words} -rm {models['race']} -gm {models['gender']} -am {models['age']}")
-    status, _, _ = run(f"{words} -rm {models['race']} -am {models['age']} --format original")
+    status, _, _ = run(f"{words} -rm {models['race']} -am {models['age']} --format original --overwrite")
     assert status == 0
     lines = (tmp_path / "patterns_predictions.txt").read_text().splitlines()
     rows = read(tmp_path / "patterns_predictions.csv")

@@ -79,7 +79,7 @@ def test_other_formats_hold_the_numbers_of_the_csv(
 ) -> None:
     words = f"predict -s {photos} -m {models['joint']} -d {tmp_path}"
     run(words)
-    run(f"{words} --format {layout}")
+    run(f"{words} --format {layout} --overwrite")
     path = tmp_path / f"{photos.name}_predictions.{layout}"
     if layout == "jsonl":
         found = [json.loads(line) for line in path.read_text().splitlines()]
@@ -96,7 +96,7 @@ def test_largest_centre_min_size_and_whole_choose_the_faces(
     run: Run, models: dict[str, Path], photos: Path, tmp_path: Path
 ) -> None:
     def counted(options: str) -> Counter[str]:
-        run(f"predict -s {photos} -m {models['joint']} -d {tmp_path} {options}")
+        run(f"predict -s {photos} -m {models['joint']} -d {tmp_path} --overwrite {options}")
         return Counter(row["path"] for row in rows_of(tmp_path / f"{photos.name}_predictions.csv"))
 
     assert counted("--faces largest") == dict.fromkeys(FOUND, 1)

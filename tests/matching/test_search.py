@@ -196,5 +196,5 @@ def test_what_faiss_cannot_do_is_named(
         return original(name, *rest)
 
     monkeypatch.setattr(builtins, "__import__", without_faiss)
-    with pytest.raises(UsageError, match=r"face-analysis\[faiss\]"):
+    with pytest.raises(UsageError, match=r"pip install faiss-cpu"):
         FaissIndex(comparison, None, 1, 1e9)

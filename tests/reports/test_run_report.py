@@ -118,7 +118,7 @@ def test_what_cannot_be_reported_together_is_refused(
         assert not (tmp_path / "out").exists()
         return capsys.readouterr().err
 
-    assert "one match" in refused("-d", out)
+    assert "`FOLDERS` is missing" in refused("-d", out)
     assert "one match" in refused(run, match, "-d", out)
     assert "one match" in refused(match, match, "-d", out)
     assert "twice" in refused(run, run + "/", "-d", out)

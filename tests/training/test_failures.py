@@ -157,7 +157,7 @@ def test_a_list_with_a_folder_that_is_not_its_own_is_refused_before_anything_is_
     options: MakeOptions, patterns: Path, tmp_path: Path, side: str
 ) -> None:
     image_list = patterns if side == "train" else (str(patterns),)
-    with pytest.raises(EmptyDataError, match=r"none of 8 images tried can be read.*No such file"):
+    with pytest.raises(EmptyDataError, match=r"(?s)none of 8 images tried can be read.*No such file"):
         train(options(**{f"{side}_source": tmp_path, f"{side}_list": image_list}))
     assert not (tmp_path / "run").exists()
 

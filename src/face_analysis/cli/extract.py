@@ -55,12 +55,12 @@ def main(arguments: Sequence[str]) -> int:
     cutter = FaceCutter()
     if not options.aligned:
         cutter = face_cutter(options.faces, threshold=options.threshold, whole=options.whole)
-    source = open_source(options.source, options.image_list)
     form = begun_form(begun(options.dest / INDEX)) if options.resume else None
     embedder = embedder_of(options, flip=options.flip, beside=loading(cutter, options.workers), begun=form)
     options = replace(options, precision=embedder.form.precision, threads=embedder.form.threads)
     settings = _settings(options) | form_facts(embedder.form, form)
     cutter = replace(cutter, size=embedder.side)
+    source = open_source(options.source, options.image_list)
     # Files of the original's layout are called .npy, which no photo and no list is.
     read = () if options.format == "original" else (options.source, options.image_list)
     unread = 0
