@@ -37,8 +37,10 @@ def test_a_run_leaves_a_model_that_verifies_as_it_says(recognition: MakeOptions,
     assert [report.name for report in reports] == ["one", "two"]
     for report in reports:
         again = verify_set(
-            open_pairs(run.options.val_source / report.name), WithMirror(TorchEmbedder(loaded.network))
-        )  # type: ignore[operator]
+            open_pairs(run.options.val_source / report.name),  # type: ignore[operator]
+            WithMirror(TorchEmbedder(loaded.network)),
+            run.failures,
+        )
         assert again.to_dict() == report.to_dict()
         assert loaded.card.metrics[report.name] == report.to_dict()
 
