@@ -63,6 +63,19 @@ def images(folder: Path) -> None:
     write_patterns(folder, 160, seed=1)
 
 
+def masks(folder: Path) -> None:
+    """A mask of face-parsing codes for each of `images`: skin in the middle, hair around it."""
+    source = write_patterns(folder.parent / "masked", 160, seed=1).parent
+    for path in source.rglob("*.jpg"):
+        with Image.open(path) as picture:
+            codes = Image.new("L", picture.size, 17)
+        codes.paste(1, (codes.width // 4, codes.height // 4, codes.width * 3 // 4, codes.height * 3 // 4))
+        target = folder / path.relative_to(source).with_name(f"{path.stem}_mask.png")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        codes.save(target)
+    shutil.rmtree(source)
+
+
 def list_of(first: int, last: int) -> Callable[[Path], None]:
     def write(path: Path) -> None:
         images(path.parent / "listed")
@@ -211,6 +224,7 @@ WORLD: dict[str, Callable[[Path], None]] = {
     "group.jpg": group_photo,
     "images": images,
     "lfw": lfw,
+    "masks": masks,
     "model_accuracy.pth": original_model,
     "morph.txt": morph_list,
     "ms1m": records,

@@ -33,6 +33,26 @@ def test_the_values_of_each_preset_are_options_that_go_together(name: str, task:
     assert options.preset == name
 
 
+@pytest.mark.parametrize("name", ["laptop", "gpu"])
+@pytest.mark.parametrize(
+    "words",
+    [
+        "--head adacos",
+        "--head softmax",
+        "--lr_plateau",
+        "--lr_cosine",
+        "--lr_steps 3 4",
+        "--images_per_person 4",
+    ],
+)
+def test_a_preset_leaves_out_what_does_not_go_with_the_words(name: str, words: str) -> None:
+    for task in ("recognition", *(["race"] if words.startswith("--lr") else [])):
+        options = command._parsed(["-a", task, "-t", "list.txt", "--preset", name, *words.split()])
+        check(options)
+        if words.startswith("--lr_steps"):
+            assert (options.lr_cosine, options.lr_steps) == (False, (3, 4))
+
+
 def test_original_has_the_original_systems_values() -> None:
     options = parsed("--preset", "original")
     assert (options.net_mode, options.depth, options.width) == ("ir_se", 50, 1.0)

@@ -20,7 +20,10 @@ import torch
 from tests.training.runs import column, saved, saved_weights
 
 pytestmark = pytest.mark.slow
-EITHER = "--depth 18 --width 0.125 --embedding_size 32 --validations 1 -w 0 --precision 64-true --lr_steps 99"
+EITHER = (
+    "--preset original --depth 18 --width 0.125 --embedding_size 32 --validations 1 -w 0 --precision 64-true "
+    "--lr_steps 99"
+)
 RECOGNITION = "-a recognition --dropout 0 -b 9 --lr 0.02 --head cosface --scale 16"
 ATTRIBUTES = "-a race gender age --dropout 0.4 --jitter 0.5 -b 6 --lr 0.05"
 

@@ -70,10 +70,11 @@ def _parsed(arguments: Sequence[str]) -> TrainOptions:
     check_machine(options)
     if options.resume is not None:
         return options
-    from face_analysis.training.presets import fitting_preset, preset_values
+    from face_analysis.training.presets import fitting_preset, preset_values, that_go_with
 
     name = options.preset or fitting_preset(options.device)
     values = preset_values(name, recognition=options.recognition, pretrained=options.pretrained is not None)
+    values = that_go_with(values, options)
     options = parse("train", with_defaults(TrainOptions, {**values, "preset": name}), arguments)
     taken = {option: getattr(options, option) for option in values}
     shown = ", ".join(f"{option} {_plain(value)}" for option, value in taken.items())

@@ -202,7 +202,7 @@ def _classes(options: TrainOptions, classes: int) -> tuple[int, int]:
 
 def _parts(options: TrainOptions) -> Iterator[int]:
     """Numbers of parts of a step, each of at least two images in every process, from few to many."""
-    for parts in range(1, options.batch_size // (2 * world()) + 1):
+    for parts in range(1, max(1, options.batch_size // (2 * world())) + 1):
         size, left = divmod(options.batch_size, parts)
         if left == 0 and size % max(1, options.images_per_person) == 0:
             yield parts

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from face_analysis.machine import all_threads, device_of
-from face_analysis.training.options import PresetName
+from face_analysis.training.options import PresetName, TrainOptions
 
 NETWORK = ("backbone", "depth", "net_mode", "width", "embedding_size")
 """The options that say which network it is: one that is loaded has its own."""
@@ -25,6 +25,16 @@ def preset_values(name: PresetName, *, recognition: bool, pretrained: bool) -> M
     """
     values: dict[str, Any] = {"laptop": _laptop, "gpu": _gpu}.get(name, _original)(recognition)
     return {option: value for option, value in values.items() if not (pretrained and option in NETWORK)}
+
+
+def that_go_with(values: Mapping[str, Any], given: TrainOptions) -> Mapping[str, Any]:
+    """The values without those that contradict the options that are given, whose others are defaults."""
+    aside = set()
+    if given.head == "adacos":  # it finds its scale
+        aside.add("scale")
+    if given.lr_plateau or given.lr_cosine or given.lr_steps != TrainOptions.lr_steps:
+        aside |= {"lr_cosine", "lr_steps"}
+    return {option: value for option, value in values.items() if option not in aside}
 
 
 def _original(recognition: bool) -> dict[str, Any]:
