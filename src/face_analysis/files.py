@@ -18,6 +18,8 @@ from pathlib import Path
 from face_analysis.errors import WriteError
 from face_analysis.types import ImageFailure
 
+LONGEST_NAME = 255
+"""Bytes of a file name that common file systems take."""
 _PARTIAL = re.compile(r"\.([0-9a-f]{12})-[0-9a-f]{8}\.partial")
 FIRST = 3
 """How many reasons a message tells."""
@@ -72,7 +74,7 @@ def remove_stale(paths: Iterable[Path], name: str | None = None) -> None:
 def hidden_name(name: str, kind: str) -> str:
     """The name of a hidden file about another: `.<name>.<kind>`, or with a hash where that is too long."""
     hidden = f".{name}.{kind}"
-    return hidden if len(os.fsencode(hidden)) <= 255 else f".{_key(name)}.{kind}"
+    return hidden if len(os.fsencode(hidden)) <= LONGEST_NAME else f".{_key(name)}.{kind}"
 
 
 def _key(name: str) -> str:

@@ -17,14 +17,12 @@ from pathlib import Path, PurePosixPath
 from typing import Annotated
 
 from face_analysis.errors import InterruptedRunError, OutputError, UsageError, WriteError
-from face_analysis.files import hidden_name, remove_stale
+from face_analysis.files import LONGEST_NAME, hidden_name, remove_stale
 from face_analysis.options import Opt
 
 Overwrite = Annotated[bool, Opt("replace results that are there; other files in the folder stay")]
 Resume = Annotated[bool, Opt("go on where a stopped run with the same output was")]
 LOCK = ".lock"
-LONGEST_NAME = 255
-"""Bytes of a file name that common file systems take."""
 
 
 @contextmanager

@@ -113,12 +113,18 @@ def features(seed: int) -> Callable[[Path], None]:
     return write
 
 
-def sets(folder: Path) -> None:
-    folder.mkdir()
-    source = write_people(folder / "faces", 12, 2, seed=5)
+def pictures_of_people(folder: Path, count: int, each: int, seed: int) -> list[bytes]:
+    """Encoded pictures, `each` of one person together; the folder is left as it was."""
+    source = write_people(folder / "faces", count, each, seed=seed)
     with source.open(newline="") as file:
         encoded = [(source.parent / row["path"]).read_bytes() for row in csv.DictReader(file)]
     shutil.rmtree(source.parent)
+    return encoded
+
+
+def sets(folder: Path) -> None:
+    folder.mkdir()
+    encoded = pictures_of_people(folder, 12, 2, seed=5)
     same = [pair % 2 == 0 for pair in range(20)]
     pairs = [(pair % 12, pair % 12 if mated else (pair + 1) % 12) for pair, mated in enumerate(same)]
     listed = [
@@ -169,10 +175,7 @@ def copies(path: Path) -> None:
 def records(folder: Path) -> None:
     """InsightFace's form: record 0 tells which records are images."""
     folder.mkdir()
-    source = write_people(folder / "faces", 8, 4, seed=6)
-    with source.open(newline="") as file:
-        encoded = [(source.parent / row["path"]).read_bytes() for row in csv.DictReader(file)]
-    shutil.rmtree(source.parent)
+    encoded = pictures_of_people(folder, 8, 4, seed=6)
     payloads = [labelled(picture, number // 4) for number, picture in enumerate(encoded)]
     write_records(folder / "train.rec", [labelled(b"", len(payloads) + 1, len(payloads) + 9), *payloads])
     (folder / "property").write_text("8,112,112")
