@@ -21,11 +21,11 @@ from face_analysis.datasets.lmdb.writer import LmdbWriter
 from face_analysis.datasets.masked import MaskedSource
 from face_analysis.datasets.sources import ImageSource, names_sha256
 from face_analysis.errors import EmptyDataError, UnreadableImageError, UsageError
-from face_analysis.images.chips import NO_FACE, FaceCutter
+from face_analysis.images.chips import FaceCutter
 from face_analysis.images.decode import check, decode
 from face_analysis.images.face_masks import decode_mask, fade_outside
 from face_analysis.parallel import in_order_by_processes
-from face_analysis.types import ImageFailure
+from face_analysis.types import NO_FACE, ImageFailure
 from face_analysis.zoo.card import RECOGNITION
 
 CHUNK = 32

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -26,14 +26,6 @@ from face_analysis.types import AgeEstimate, ClassEstimate, Face, Image
 
 Calibration = Mapping[str, Any]
 """As in a model card: for each attribute its `temperature`, for age the `quantile` of its interval too."""
-
-
-class Estimates(NamedTuple):
-    """What the models say of one chip; None where no model was given."""
-
-    race: ClassEstimate | None = None
-    gender: ClassEstimate | None = None
-    age: AgeEstimate | None = None
 
 
 @dataclass(frozen=True)
@@ -86,8 +78,8 @@ class AttributePredictor:
         """Whether ages come with an interval."""
         return "quantile" in self._calibration.get("age", {})
 
-    def predict(self, chips: list[Image]) -> list[Estimates | str]:
-        """What the models say of RGB uint8 chips, (112, 112, 3) each, or why they say nothing of one."""
+    def answers(self, chips: Sequence[Image]) -> list[Mapping[str, Any] | str]:
+        """The estimates of each RGB uint8 chip (112, 112, 3) by attribute, or why there are none."""
         if not chips:
             return []
         logits = self.logits(chips)
@@ -97,7 +89,7 @@ class AttributePredictor:
         return [reasons[row] if row in reasons else next(estimates) for row in range(len(chips))]
 
     @torch.inference_mode()
-    def logits(self, chips: list[Image]) -> dict[Attribute, Tensor]:
+    def logits(self, chips: Sequence[Image]) -> dict[Attribute, Tensor]:
         """Raw float32 logits on the CPU of RGB uint8 chips, at least one, (112, 112, 3) each.
 
         Race (N, 5), gender (N, 2), and for age those of the tasks "older than k" (N, 100), whatever loss the
@@ -117,11 +109,14 @@ class AttributePredictor:
             logits["age"] = self._age_tasks(logits["age"])
         return {name: rows.where(finite[name], torch.nan) for name, rows in logits.items()}
 
-    def estimates(self, logits: Mapping[Attribute, Tensor]) -> list[Estimates]:
-        """What raw logits of each attribute, as `logits` gives them, say after the models' calibration."""
+    def estimates(self, logits: Mapping[Attribute, Tensor]) -> list[dict[str, Any]]:
+        """What raw logits of each attribute, as `logits` gives them, say after the models' calibration.
+
+        For each face a ClassEstimate of race and of gender and an AgeEstimate, as far as there are models.
+        """
         columns = {name: self._estimates(name, logits[name]) for name in self.attributes}
         rows = zip(*columns.values(), strict=True)
-        return [Estimates(**dict(zip(columns, row, strict=True))) for row in rows]
+        return [dict(zip(self.attributes, row, strict=True)) for row in rows]
 
     def _estimates(self, name: Attribute, logits: Tensor) -> list[Any]:
         calibration = self._calibration[name]
