@@ -49,7 +49,7 @@ class Means:
     def _answer(self, mean: float) -> Mapping[str, Any] | str:
         if mean < 40:
             return "too dark"
-        return {"age": AgeEstimate(mean, int(mean)), "embedding": np.float32([mean, 1, -mean])}
+        return {"age": AgeEstimate(mean, int(mean)), "embedding": np.array([mean, 1, -mean], np.float32)}
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,9 @@ def face(x: float = 1, probability: float = 0.25, last: float = 0.5) -> Face:
     return Face(
         "a.jpg",
         Detection((x, 2, 3, 4), np.arange(10, dtype=np.float32).reshape(5, 2), 0.9),
-        gender=ClassEstimate(("male", "female"), np.float32([probability, 1 - probability])),
+        gender=ClassEstimate(("male", "female"), np.array([probability, 1 - probability], np.float32)),
         age=AgeEstimate(30.5, 30),
-        embedding=np.float32([0.5, last]),
+        embedding=np.array([0.5, last], np.float32),
     )
 
 

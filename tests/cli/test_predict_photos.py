@@ -166,13 +166,10 @@ def test_a_run_is_not_resumed_with_other_weights_in_the_file_of_the_model(
     assert run(f"{words} --resume")[:2] == (status, out)
     moved = model.rename(tmp_path / "moved.safetensors")
     assert run(f"{words.replace(str(model), str(moved))} --resume")[:2] == (status, out)
-    if command == "predict":
-        network = load_attributes(given)
-    else:
-        network = load_recognition(given)  # type: ignore[assignment]
+    loaded = load_attributes(given) if command == "predict" else load_recognition(given)
     with torch.no_grad():
-        next(network.network.parameters()).add_(1)
-    save_model(model, network.network, network.card)
+        next(loaded.network.parameters()).add_(1)
+    save_model(model, loaded.network, loaded.card)
     before = tree(tmp_path / "out")
     status, _, err = run(f"{words} --resume")
     assert (status, "begun with other model" in err) == (2, True)
