@@ -1,17 +1,26 @@
 from __future__ import annotations
 
+import multiprocessing
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
 from face_analysis.bulk import BLOCK, Summary
+from face_analysis.datasets.sources import open_source
 from face_analysis.errors import NoAnswerError, UnreadableImageError, UsageError
-from face_analysis.images.chips import Chip, FaceCutter
-from face_analysis.inference.pipeline import ChipModel, FaceBlock
+from face_analysis.images.chips import Chip, FaceCutter, face_cutter
+from face_analysis.inference.attributes import AttributePredictor
+from face_analysis.inference.embedder import EmbeddingModel, open_embedder
+from face_analysis.inference.networks import open_models
+from face_analysis.inference.onnx_form import ModelInput
+from face_analysis.inference.pipeline import ChipModel, FaceBlock, inputs
 from face_analysis.types import AgeEstimate, Image, ImageFailure, Input, Photo
+from tests.conftest import FACES_OF
 
 
 class Squares(FaceCutter):
@@ -162,3 +171,21 @@ def test_a_programming_error_in_a_thread_is_not_swallowed() -> None:
 
     with pytest.raises(ZeroDivisionError):
         list(analyse([Input("a", load)], Counting()))
+
+
+def analysed_elsewhere(block: FaceBlock, folder: Path) -> list[Photo]:
+    return list(block(inputs(open_source(folder, None))))
+
+
+def test_the_block_function_gives_the_same_in_another_process(photos: Path) -> None:
+    models = (
+        AttributePredictor(open_models("attributes")),
+        EmbeddingModel(open_embedder("sface", ModelInput())),
+    )
+    block = FaceBlock(face_cutter(), models, keep_chips=True)
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+        elsewhere = pool.submit(analysed_elsewhere, block, photos).result()
+    assert elsewhere == analysed_elsewhere(block, photos)
+    assert sum(len(photo.faces) for photo in elsewhere) == sum(FACES_OF.values())
+    faces = [face for photo in elsewhere for face in photo.faces]
+    assert all(face.age and face.embedding is not None and face.chip is not None for face in faces)
