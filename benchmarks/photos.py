@@ -20,7 +20,7 @@ from face_analysis.images.align import CHIP_SIZE, TEMPLATE
 from face_analysis.images.chips import face_cutter
 from face_analysis.images.decode import decode
 from face_analysis.images.detect import THRESHOLD
-from face_analysis.inference.networks import open_models
+from face_analysis.inference.attributes import open_models
 from face_analysis.inference.pipeline import FaceBlock
 from face_analysis.memory import keep_freed_memory
 from face_analysis.types import Image, Input

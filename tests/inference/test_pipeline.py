@@ -14,9 +14,8 @@ from face_analysis.bulk import BLOCK, Summary
 from face_analysis.datasets.sources import open_source
 from face_analysis.errors import NoAnswerError, UnreadableImageError, UsageError
 from face_analysis.images.chips import Chip, FaceCutter, face_cutter
-from face_analysis.inference.attributes import AttributePredictor
+from face_analysis.inference.attributes import AttributePredictor, open_models
 from face_analysis.inference.embedder import EmbeddingModel, open_embedder
-from face_analysis.inference.networks import open_models
 from face_analysis.inference.onnx_form import ModelInput
 from face_analysis.inference.pipeline import ChipModel, FaceBlock, inputs
 from face_analysis.types import AgeEstimate, Image, ImageFailure, Input, Photo

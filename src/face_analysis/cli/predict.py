@@ -17,7 +17,7 @@ from face_analysis.outputs import Overwrite, Resume, claim_folder, own_names
 
 if TYPE_CHECKING:
     from face_analysis.datasets.attributes import Attribute
-    from face_analysis.datasets.predictions.files import Layout, PredictionColumns
+    from face_analysis.datasets.predictions.files import PredictionColumns, PredictionLayout
     from face_analysis.datasets.sources import ImageSource
     from face_analysis.images.chips import FaceCutter
     from face_analysis.inference.attributes import AttributePredictor, PredictionModel
@@ -59,7 +59,7 @@ class PredictOptions(MachineOptions):
     overwrite: Overwrite = False
 
     @property
-    def layout(self) -> Layout:
+    def layout(self) -> PredictionLayout:
         """The format of the file."""
         return self.format or "csv"
 
@@ -68,7 +68,7 @@ def main(arguments: Sequence[str]) -> int:
     """Exit status 0, or 1 when photos could not be read; the file's path, or the faces, go to stdout."""
     options = parse("predict", PredictOptions, arguments)
     _check(options)
-    from face_analysis.inference.networks import open_models
+    from face_analysis.inference.attributes import open_models
     from face_analysis.memory import keep_freed_memory
 
     keep_freed_memory()

@@ -6,12 +6,14 @@ import sys
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from face_analysis.datasets.predictions.files import Layout, PredictionColumns, prediction_lines
+from face_analysis.datasets.predictions.files import PredictionColumns, PredictionLayout, prediction_lines
 from face_analysis.reports.describe import describe
 from face_analysis.types import NO_FACE, Photo
 
 
-def print_photos(photos: Iterable[Photo], layout: Layout | None, columns: PredictionColumns) -> None:
+def print_photos(
+    photos: Iterable[Photo], layout: PredictionLayout | None, columns: PredictionColumns
+) -> None:
     """Print photos as they come, in words where there is no layout.
 
     What is not a face goes to stderr: why photos or faces could not be used, and with a layout which photos

@@ -17,9 +17,8 @@ from face_analysis.images.chips import FaceCutter, face_cutter
 from face_analysis.images.decode import decode
 from face_analysis.images.detect import THRESHOLD
 from face_analysis.images.limits import read_picture_file
-from face_analysis.inference.attributes import AttributePredictor
+from face_analysis.inference.attributes import AttributePredictor, open_models
 from face_analysis.inference.form import library_choice
-from face_analysis.inference.networks import open_models
 from face_analysis.inference.pipeline import FaceBlock
 from face_analysis.machine import Precision
 from face_analysis.types import Face, Image, Input, Photo

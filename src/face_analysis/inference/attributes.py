@@ -1,10 +1,11 @@
-"""Race, gender and age of aligned chips."""
+"""Race, gender and age of aligned chips, by models from files of this package or of the original system."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from face_analysis.datasets.attributes import ATTRIBUTES, CLASS_NAMES, Attribute
+from face_analysis.errors import UsageError
 from face_analysis.evaluation.fit_calibration import age_interval
 from face_analysis.images.normalise import normalise
 from face_analysis.inference.forks import check_fork, prepare_forks
@@ -21,8 +23,12 @@ from face_analysis.losses.age import AGE_LOSSES
 from face_analysis.losses.ordinal import counted_age, expected_age
 from face_analysis.machine import Form
 from face_analysis.models.attributes import AttributeNetwork
+from face_analysis.models.file_kind import kind_of
+from face_analysis.models.original import read_original
 from face_analysis.models.precision import for_inference
+from face_analysis.models.weights import load_attributes
 from face_analysis.types import AgeEstimate, ClassEstimate, Face, Image
+from face_analysis.zoo.find import find
 
 Calibration = Mapping[str, Any]
 """As in a model card: for each attribute its `temperature`, for age the `quantile` of its interval too."""
@@ -38,6 +44,43 @@ class PredictionModel:
     network: AttributeNetwork
     calibration: Calibration
     mirrored: bool = False
+
+
+def open_models(
+    joint: str | Path | None,
+    separate: Mapping[Attribute, Path | None] | None = None,
+    depth: int = 50,
+    mode: str = "ir_se",
+) -> dict[Attribute, PredictionModel]:
+    """A model for each attribute: that of `joint`, but for attributes in `separate` these files.
+
+    `joint` is a file or a name of the zoo. A file named twice is loaded once, and its content decides what it
+    is, not its name. Original `.pth` files do not say their `depth` and `mode`. Raises UsageError where no
+    model is given, MissingFileError, and ModelMismatchError for the wrong file.
+    """
+    models: dict[Attribute, PredictionModel] = {}
+    if joint is not None:
+        model = _load(find(joint))
+        models = dict.fromkeys(model.network.attributes, model)
+    loaded: dict[Path, PredictionModel] = {}
+    for attribute, path in (separate or {}).items():
+        if path is None:
+            continue
+        if kind_of(path).name == "torch":
+            network, _ = read_original(path, attribute=attribute, depth=depth, mode=mode)
+            models[attribute] = PredictionModel(network, {})
+            continue
+        if path not in loaded or attribute not in loaded[path].network.attributes:
+            loaded[path] = _load(path, attribute)
+        models[attribute] = loaded[path]
+    if not models:
+        raise UsageError("no model given: use --model, or --race_model, --gender_model, --age_model")
+    return models
+
+
+def _load(path: Path, *tasks: Attribute) -> PredictionModel:
+    model = load_attributes(path, tasks)
+    return PredictionModel(model.network, model.card.calibration, model.card.mirrored)
 
 
 class AttributePredictor:

@@ -10,8 +10,8 @@ from typing import Any
 from face_analysis.bulk import Record
 from face_analysis.datasets.predictions.files import (
     PATH_COLUMN,
-    Layout,
     PredictionColumns,
+    PredictionLayout,
     write_predictions,
 )
 from face_analysis.datasets.sources import ImageSource, path_of
@@ -26,7 +26,7 @@ class PredictionSink:
     """
 
     path: Path
-    layout: Layout
+    layout: PredictionLayout
     columns: PredictionColumns
     source: ImageSource
     annotate: Callable[[int, Photo], None] = lambda row, photo: None
