@@ -7,7 +7,7 @@ import pytest
 
 from face_analysis.matching.comparison import Comparison, compare
 from face_analysis.matching.features.feature_set import FeatureSet, open_feature_set
-from face_analysis.matching.match import MatchSettings, match
+from face_analysis.matching.match import match
 from tests.matching.feature_sets import write_set
 
 
@@ -19,7 +19,7 @@ def feature_set(folder: Path, paths: list[str], source: Path | None = None) -> F
 
 
 def pairs(comparison: Comparison) -> int:
-    total = match(comparison, MatchSettings()).histogram()
+    total = match(comparison).histogram()
     return int(total.mated.sum() + total.non_mated.sum())
 
 

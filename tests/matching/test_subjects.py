@@ -9,10 +9,8 @@ import pytest
 from face_analysis.errors import FeatureSetError, UsageError
 from face_analysis.matching.comparison import compare
 from face_analysis.matching.features.feature_set import FeatureSet, open_feature_set
-from face_analysis.matching.groups import groups_of
-from face_analysis.matching.pictures import original_label
-from face_analysis.matching.search.sides import search_sides
-from face_analysis.matching.subjects import subjects_of
+from face_analysis.matching.labels import groups_of, original_label, subjects_of
+from face_analysis.matching.search import search_sides
 from tests.matching.feature_sets import write_set
 
 PATHS = ["x/id7/007_2019_3.jpg", "x/id8/12AB4.png", "9.npy"]

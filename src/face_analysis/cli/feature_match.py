@@ -34,8 +34,8 @@ def main(arguments: Sequence[str]) -> int:
 
     from face_analysis.matching.comparison import compare
     from face_analysis.matching.features.original import gather_features
+    from face_analysis.matching.labels import ORIGINAL_RULES
     from face_analysis.matching.score_files import write_scores
-    from face_analysis.matching.subjects import ORIGINAL_RULES
 
     rule = options.dataset.upper()
     start = options.output / options.group

@@ -18,7 +18,6 @@ from face_analysis.outputs import Overwrite, Resume, claim_folder
 
 if TYPE_CHECKING:
     from face_analysis.matching.comparison import Comparison, Side
-    from face_analysis.matching.match import MatchSettings
     from face_analysis.matching.result import MatchResult
 
 GIGABYTE = 1e9
@@ -55,56 +54,61 @@ def main(arguments: Sequence[str]) -> int:
     options = parse("match", MatchOptions, arguments)
     from tqdm import tqdm
 
-    from face_analysis.matching.match import match
-    from face_analysis.matching.saved import SavedTally
+    from face_analysis.matching.match import COUNTED_FRACTION, match
     from face_analysis.matching.score_files import write_scores
+    from face_analysis.matching.unfinished import UnfinishedMatch
 
-    comparison = _comparison(options)
-    facts, settings = _facts(options, comparison), _settings(options)
-    identity = facts | {"tail": settings.tail, "memory": settings.memory, "followed": settings.followed}
+    comparison, memory = _comparison(options), options.memory * GIGABYTE
+    facts = _facts(options, comparison)
+    fraction = max(COUNTED_FRACTION, 1.5 * options.fmr)  # more than asked for, as the threshold is not known
+    counted = {"tail": options.tail, "memory": memory, "fraction counted by subject (--fmr)": fraction}
     read = (options.probes, options.gallery)
     with claim_folder(options.output, read, overwrite=options.overwrite, resume=options.resume):
         write_text(options.output / "config.yaml", to_yaml(options))
         failures = FailureLog(options.output / "errors.csv")
         failures.add(comparison.failures)
-        saved = SavedTally(options.output, identity, resume=options.resume)
+        unfinished = UnfinishedMatch(options.output, facts | counted, resume=options.resume)
         with tqdm(total=comparison.pairs, unit=" pairs", unit_scale=True, desc="match") as bar:
-            result = match(comparison, settings, saved, bar.update)
-        if not result.histogram().any():
-            raise EmptyDataError(
-                f"{options.probes}: no two pictures to compare; give a set of more, or another gallery"
+            result = match(
+                comparison,
+                tail=options.tail,
+                memory=memory,
+                counted_fraction=fraction,
+                unfinished=unfinished,
+                progress=bar.update,
             )
         if options.scores != "none":
             start = options.output / options.prefix
             with tqdm(total=comparison.pairs, unit=" pairs", unit_scale=True, desc="scores") as bar:
-                write_scores(comparison, options.scores, start, settings.memory, bar.update)
+                write_scores(comparison, options.scores, start, memory, bar.update)
         command = shlex.join(["face-analysis", "match", *arguments])
         _write(options, comparison, result, {"version": __version__, "command": command, **facts})
-        saved.remove()
+        unfinished.remove()
     return failures.report()
 
 
 def _comparison(options: MatchOptions) -> Comparison:
+    """What is compared, after checks that need no output: there are pairs, and memory for the counts."""
     from face_analysis.matching.comparison import compare
     from face_analysis.matching.features.feature_set import LABEL, SUBJECT, open_feature_set
+    from face_analysis.matching.match import most_thresholds
 
     columns = {SUBJECT, LABEL, options.subject or SUBJECT, *options.group}
     probes = open_feature_set(options.probes, columns)
     gallery = None if options.gallery is None else open_feature_set(options.gallery, columns)
-    return compare(
+    comparison = compare(
         probes,
         gallery,
         subject=options.subject,
         subject_pattern=options.subject_pattern,
         groups=options.group,
     )
-
-
-def _settings(options: MatchOptions) -> MatchSettings:
-    from face_analysis.matching.match import FOLLOWED, MatchSettings
-
-    # A half more than asked for, as the threshold is not known before.
-    return MatchSettings(options.tail, options.memory * GIGABYTE, max(FOLLOWED, 1.5 * options.fmr))
+    if comparison.pairs == comparison.same_picture_pairs:
+        raise EmptyDataError(
+            f"{options.probes}: no two pictures to compare; give a set of more, or another gallery"
+        )
+    most_thresholds(comparison, options.memory * GIGABYTE)
+    return comparison
 
 
 def _facts(options: MatchOptions, comparison: Comparison) -> dict[str, Any]:
@@ -135,17 +139,16 @@ def side_facts(side: Side) -> dict[str, Any]:
 
 
 def _write(options: MatchOptions, comparison: Comparison, result: MatchResult, facts: dict[str, Any]) -> None:
-    from face_analysis.cli.match_text import rates_text
     from face_analysis.matching.match_files import write_counts, write_subjects, write_tails
     from face_analysis.matching.thresholds import FMRS, threshold_cards
+    from face_analysis.reports.matches.rates_text import rates_text
 
     write_counts(result, options.output)
     write_tails(result, comparison, options.output)
     card, *cards = threshold_cards(result, (options.fmr, *FMRS))
     write_json(options.output / "threshold.json", card.to_dict())
-    total = result.histogram()
+    total, not_compared = result.histogram(), comparison.same_picture_pairs
     counted = {"mated": int(total.mated.sum()), "non_mated": int(total.non_mated.sum())}
-    not_compared = comparison.pairs - sum(counted.values())
     about = {
         **facts,
         "groups": result.groups,

@@ -51,18 +51,17 @@ class ThresholdCard:
 
 def threshold_cards(result: MatchResult, rates: Sequence[float] = FMRS) -> list[ThresholdCard]:
     """The card of each false match rate. Raises EmptyDataError without any pair."""
-    counts = result.subject_counts()
-    curve = curve_of(counts.histogram)
+    curve = curve_of(result.histogram())
     cards = []
     for rate in rates:
         point = at_fmr(curve, rate)
         fmr = fnmr = None
-        if point.threshold is not None and point.threshold >= counts.thresholds[0]:
-            errors = counts.at(point.threshold)
-            fmr = fmr_estimate(errors.false_matches, errors.non_mated)
-            fnmr = fnmr_estimate(errors.false_non_matches, errors.mated)
-        told = (point.threshold, point.fmr, point.fnmr, point.unsupported, point.supported)
-        cards.append(ThresholdCard(rate, *told, fmr, fnmr))
+        if point.threshold is not None and point.threshold >= result.thresholds[0]:
+            errors = result.subject_errors(point.threshold)
+            fmr = fmr_estimate(errors["false_matches"], errors["non_mated"])
+            fnmr = fnmr_estimate(errors["false_non_matches"], errors["mated"])
+        rates_there = (point.threshold, point.fmr, point.fnmr, point.unsupported, point.supported)
+        cards.append(ThresholdCard(rate, *rates_there, fmr, fnmr))
     return cards
 
 

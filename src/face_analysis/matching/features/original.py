@@ -10,8 +10,7 @@ from numpy.typing import NDArray
 from face_analysis.datasets.lists.text_files import read_lines
 from face_analysis.errors import EmptyDataError
 from face_analysis.files import FailureLog
-from face_analysis.matching.features.feature_set import PATH, FeatureSet, open_feature_set
-from face_analysis.matching.features.usable import LENGTH_TOLERANCE
+from face_analysis.matching.features.feature_set import LENGTH_TOLERANCE, PATH, FeatureSet, open_feature_set
 from face_analysis.matching.features.writer import EmbeddingFile, write_index
 from face_analysis.types import ImageFailure
 
