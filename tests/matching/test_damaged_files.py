@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from face_analysis.errors import PackedFileError, UsageError
+from face_analysis.errors import FeatureSetError, PackedFileError, UsageError
 from face_analysis.matching.comparison import Comparison, compare
 from face_analysis.matching.features.feature_set import open_feature_set
 from face_analysis.matching.match import match
@@ -130,3 +130,19 @@ def test_a_run_of_something_else_is_not_gone_on_with(comparison: Comparison, tmp
     assert begun is not None
     with np.load(kept.path) as arrays:
         assert begun[1] == json.loads(str(arrays["state"]))["done"] >= 1
+
+
+def test_embeddings_that_are_no_whole_array_are_named(tmp_path: Path) -> None:
+    folder = people(20, seed=1).write(tmp_path / "set")
+    path = folder / "embeddings.npy"
+    whole = path.read_bytes()
+    objects = io.BytesIO()
+    np.save(objects, np.array([{}], object))
+    others = [npz(a=np.zeros(3)), b"PK\x03\x04 and no more", pickle.dumps([1]), objects.getvalue()]
+    for shape in ("(1 << 70, 4)", "(1180591620717411303424, 4)", "(-5, 256)", "(21, 256)", "20, (("):
+        header = f"{{'descr': '<f4', 'fortran_order': False, 'shape': {shape}, }}".ljust(117) + "\n"
+        others.append(whole[:10] + header.encode() + whole[128:])
+    for damaged in (*(whole[:length] for length in range(0, len(whole), 100)), *others):
+        path.write_bytes(damaged)
+        with pytest.raises(FeatureSetError, match=r"embeddings\.npy: "):
+            open_feature_set(folder)

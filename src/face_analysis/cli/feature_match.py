@@ -16,7 +16,7 @@ from face_analysis.outputs import Overwrite, claim_file
 
 @dataclass(frozen=True)
 class FeatureMatchOptions:
-    """What the original command is told."""
+    """The options of the original command."""
 
     probe: Annotated[Path, Opt("list of .npy files")]
     output: Annotated[Path, Opt("folder for the scores")]

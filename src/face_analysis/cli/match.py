@@ -25,7 +25,7 @@ GIGABYTE = 1e9
 
 @dataclass(frozen=True)
 class MatchOptions:
-    """What matching is told."""
+    """The options of `match`."""
 
     probes: Annotated[Path, Opt("feature set, as `extract` writes it", positional=True)]
     output: Annotated[Path, Opt("folder for counts, tails and rates", "-o")]
@@ -39,11 +39,11 @@ class MatchOptions:
     subject_pattern: Annotated[
         str | None, Opt("regular expression whose one group, found in the path, is the subject")
     ] = None
-    group: Annotated[tuple[str, ...], Opt("columns of the index by which scores are told apart")] = ()
+    group: Annotated[tuple[str, ...], Opt("columns of the index whose groups have rates of their own")] = ()
     tail: Annotated[int, Opt("most extreme pairs to keep, non-mated and mated")] = 1000
-    fmr: Annotated[float, Opt("false match rate whose threshold is told")] = 1e-4
+    fmr: Annotated[float, Opt("false match rate to find the threshold of")] = 1e-4
     scores: Annotated[Literal["none", "npy", "parquet"], Opt("write every score, too")] = "none"
-    prefix: Annotated[str, Opt("of the files of scores", "-gr")] = "all"
+    prefix: Annotated[str, Opt("what the names of the score files begin with", "-gr")] = "all"
     memory: Annotated[float, Opt("GB for panels and counts, beside Python's and torch's own 0.3")] = 1
     resume: Resume = False
     overwrite: Overwrite = False
@@ -112,7 +112,7 @@ def _comparison(options: MatchOptions) -> Comparison:
 
 
 def _facts(options: MatchOptions, comparison: Comparison) -> dict[str, Any]:
-    """What is compared, and how it is told apart."""
+    """What is compared, and by what subjects and groups."""
     return {
         "probes": side_facts(comparison.probes),
         "gallery": None if comparison.within else side_facts(comparison.gallery),

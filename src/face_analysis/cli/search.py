@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class SearchOptions:
-    """What a search is told."""
+    """The options of `search`."""
 
     probes: Annotated[Path, Opt("feature set of the faces to look for", positional=True)]
     gallery: Annotated[Path, Opt("feature set to look in", positional=True)]
@@ -43,7 +43,7 @@ class SearchOptions:
         str | None, Opt("regular expression whose one group, found in the path, is the subject")
     ] = None
     index: Annotated[Literal["exact", "faiss"], Opt("look at all rows, or at the likeliest lists")] = "exact"
-    lists: Annotated[int | None, Opt("of faiss (default: by the gallery's size)")] = None
+    lists: Annotated[int | None, Opt("lists of the faiss index (default: by the gallery's size)")] = None
     nprobe: Annotated[int, Opt("lists that faiss looks into for a probe")] = 32
     memory: Annotated[float, Opt("GB for a block, or faiss's gallery, beside Python's and torch's 0.3")] = 1
     resume: Resume = False

@@ -29,7 +29,7 @@ ROW = np.dtype([(name, np.int64) for name in ("number", "subject", "picture", "g
 """A row: its number in the feature set, and the numbers of what it shows. Equal numbers mean the same on both
 sides; `picture` is -1 for a picture that only one row shows."""
 MEMBER = np.dtype([("subject", np.int64), ("group", np.int64)])
-"""A subject as a member of a group: errors are counted for each, so that they can be told by both."""
+"""A subject as a member of a group: errors are counted by member, so they are known by both."""
 
 
 @dataclass(frozen=True)

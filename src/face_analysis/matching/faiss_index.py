@@ -59,7 +59,7 @@ class FaissIndex:
     def search(self, probes: Numbers, top: int) -> Iterator[Records]:
         """The candidates of these rows of the probes, as `search.search` gives them, of the rows looked at.
 
-        Of rows whose scores are as good as equal in float32 any may come last.
+        Where the scores of rows are as good as equal in float32, any of these rows may come last.
         """
         for start in range(0, len(probes), PROBES_AT_ONCE):
             yield self._search(probes[start : start + PROBES_AT_ONCE], top)

@@ -82,7 +82,7 @@ def naming_conflict(probes: FeatureSet, gallery: FeatureSet) -> str:
     if _default_column(probes) == _default_column(gallery):
         return ""
     return (
-        f"{probes.folder} and {gallery.folder}: one tells people by `{SUBJECT}`, the other by `{LABEL}` "
+        f"{probes.folder} and {gallery.folder}: one names people by `{SUBJECT}`, the other by `{LABEL}` "
         "(class codes): give --subject, or extract both with lists that have the same column"
     )
 
@@ -93,7 +93,7 @@ def check_same_naming(probes: FeatureSet, gallery: FeatureSet) -> None:
         raise UsageError(conflict)
     if _default_column(probes) == LABEL and probes.source != gallery.source:
         log.warning(
-            "people are told by class codes (`%s`): equal codes of %s and %s are taken for one person",
+            "people are known by class codes (`%s`): equal codes of %s and %s are taken for one person",
             *(LABEL, probes.folder, gallery.folder),
         )
 

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -89,8 +89,8 @@ def open_feature_set(folder: Path, columns: Collection[str] | None = None) -> Fe
         if not (folder / name).is_file():
             raise MissingFileError(folder / name, "feature set")
     try:
-        embeddings = np.load(folder / EMBEDDINGS, mmap_mode="r", allow_pickle=False)
-    except (ValueError, OSError, EOFError) as error:
+        embeddings = map_array(folder / EMBEDDINGS)
+    except (ValueError, OSError) as error:
         raise FeatureSetError(
             f"{folder / EMBEDDINGS}: not a whole array ({error}); extract it again"
         ) from error
@@ -105,6 +105,19 @@ def open_feature_set(folder: Path, columns: Collection[str] | None = None) -> Fe
     return FeatureSet(
         folder, cast(NDArray[np.float32], embeddings), index, rows, _read_source(folder / SOURCE)
     )
+
+
+def map_array(path: Path) -> np.memmap[Any, np.dtype[Any]]:
+    """A `.npy` file, mapped: one that is shorter than its header says is refused before memory is taken.
+
+    Raises OSError, and ValueError for a file that is damaged or something else.
+    """
+    try:
+        return np.lib.format.open_memmap(path, mode="r")
+    except OSError:
+        raise
+    except Exception as error:  # NumPy raises many kinds for a damaged header
+        raise ValueError(f"{error}") from error
 
 
 def usable_rows(features: FeatureSet) -> tuple[FeatureSet, list[ImageFailure]]:
