@@ -60,7 +60,7 @@ def main(arguments: Sequence[str]) -> int:
 
     comparison, memory = _comparison(options), options.memory * GIGABYTE
     facts = _facts(options, comparison)
-    fraction = max(COUNTED_FRACTION, 1.5 * options.fmr)  # more than asked for, as the threshold is not known
+    fraction = max(COUNTED_FRACTION, 1.5 * options.fmr)  # more, as the threshold is not known yet
     counted = {"tail": options.tail, "memory": memory, "fraction counted by subject (--fmr)": fraction}
     read = (options.probes, options.gallery)
     with claim_folder(options.output, read, overwrite=options.overwrite, resume=options.resume):
