@@ -261,6 +261,24 @@ def test_one_person_and_one_pair_are_told_with_what_they_lack_in_text_json_and_p
     assert not (tmp_path / "none").exists()
 
 
+def test_a_threshold_at_which_no_errors_are_counted_by_subject_has_no_interval(
+    run: Run, tmp_path: Path
+) -> None:
+    rng = np.random.default_rng(0)
+    rows = rng.standard_normal((1024, 64))
+    rows[::2] += 2  # every second row, which a sample consists of, is like the others of them
+    names = [f"{row}.jpg" for row in range(1024)]
+    embeddings = (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
+    probes = write_set(tmp_path / "set", embeddings, {"path": names, "subject": names})
+    assert run(f"match {probes} -o {tmp_path / 'm'} --fmr 0.01")[0] == 0
+    card = json.loads((tmp_path / "m" / "threshold.json").read_text())
+    scores = (embeddings.astype(np.float64) @ embeddings.T)[np.triu_indices(1024, 1)]
+    assert card["fmr"] == pytest.approx((scores >= card["threshold"]).mean(), abs=1e-5)
+    assert (card["fmr_interval"], "not counted" in card["fmr_interval_reason"]) == (None, True)
+    subjects = rows_of(tmp_path / "m" / "subjects.csv")
+    assert {(row["non_mated"], row["false_matches"]) for row in subjects} == {("1023", "")}
+
+
 def test_groups_of_few_people_are_marked_on_the_screen_as_on_the_page(run: Run, tmp_path: Path) -> None:
     many = people(600, seed=10)
     groups = ["few" if subject == many.subjects[0] else "many" for subject in many.subjects]

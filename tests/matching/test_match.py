@@ -217,6 +217,21 @@ def test_people_with_one_image_each_are_all_non_mated_and_one_person_all_mated(t
         assert list(zip(tail["probe"], tail["gallery"], strict=True)) == [(0, other) for other in range(1, 6)]
 
 
+def test_errors_are_counted_by_subject_also_where_a_sample_of_rows_has_no_non_mated_pairs(
+    tmp_path: Path,
+) -> None:
+    rng = np.random.default_rng(0)
+    embeddings = np.sign(rng.standard_normal((1024, SIZE))).astype(np.float32) / 16
+    names = [f"{row}.jpg" for row in range(1024)]
+    columns = {"path": names, "subject": ["Ann", "Bob"] * 512}  # every second row is of one person
+    features = open_feature_set(write_set(tmp_path / "set", embeddings, columns))
+    (card,) = threshold_cards(match(compare(features)), [1e-3])
+    scores = (embeddings[::2].astype(np.float64) @ embeddings[1::2].T).ravel()
+    assert card.fmr == pytest.approx((scores >= card.threshold - 1e-9).mean())
+    assert card.fmr_interval is not None
+    assert card.fmr_interval.value == pytest.approx(card.fmr)
+
+
 def test_opposite_and_equal_rows_are_in_the_first_and_the_last_bin(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     row = rng.standard_normal((40, 512))

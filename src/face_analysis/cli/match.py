@@ -158,5 +158,6 @@ def _write(options: MatchOptions, comparison: Comparison, result: MatchResult, f
         "threshold": card.to_dict(),
     }
     write_json(options.output / "match.json", about)
-    write_subjects(result, card.threshold, options.output)
+    counted_there = card.threshold if card.fmr_interval else None  # or so low that none is counted by subject
+    write_subjects(result, counted_there, options.output)
     print(rates_text(result, card, cards, not_compared))

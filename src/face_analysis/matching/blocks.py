@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from face_analysis.evaluation.score_histogram import BINS
@@ -19,14 +20,16 @@ NO_BIN = 0
 """In place of the bin of a pair that is not to be counted as a non-mated one."""
 TILE_COLUMNS = {"cpu": 256, "cuda": 16384}
 """Columns of a product: on a CPU, products of 512 rows then stay in its second cache."""
-PAIRS_AT_ONCE = 1 << 16
+PAIRS_AT_ONCE, COSINES_AT_ONCE = 1 << 16, 512
+EXACT_DECIMALS = 9
+"""Exact cosines are rounded so far that those of equal rows are equal, however they were summed."""
 PAIR_BIN = np.dtype([(name, np.int32) for name in ("row", "column", "bin")])
 """A pair of a block and its bin."""
 
 
 @dataclass(frozen=True)
 class Block:
-    """Rows of the probes (R) against rows of the gallery (C), those of either side all of one group.
+    """Rows of the probes (R) against rows of the gallery (C); to be counted, each side must be of one group.
 
     `bins` int16 (R, C) has the bins of non-mated pairs, NO_BIN elsewhere; `mated` are the mated pairs, of
     PAIR_BIN. `non_mated_by_row` (R,) and `non_mated_by_column` (C,) count the non-mated pairs.
@@ -50,13 +53,14 @@ class Block:
         bins, width = self.bins.view(-1), len(self.gallery)
         if bins.is_cpu:  # NumPy finds few among many several times as fast as torch
             places = np.flatnonzero(bins.numpy() >= least)
+            found = bins.numpy()[places]
         else:
-            places = (bins >= least).nonzero().flatten().cpu().numpy()
+            on_device = (bins >= least).nonzero().flatten()
+            places, found = on_device.cpu().numpy(), bins[on_device].cpu().numpy()
         for start in range(0, len(places), PAIRS_AT_ONCE):
-            place = places[start : start + PAIRS_AT_ONCE]
-            row = place // width
-            found = bins[torch.from_numpy(place).to(bins.device)].cpu().numpy()
-            yield _pair_bins(row, place - row * width, found)
+            part = slice(start, start + PAIRS_AT_ONCE)
+            row = places[part] // width
+            yield _pair_bins(row, places[part] - row * width, found[part])
 
     def mated_pairs(self) -> Iterator[Records]:
         """The mated pairs, as `non_mated_from` gives the others."""
@@ -90,6 +94,22 @@ def same_picture_pairs(probes: Panel, gallery: Panel) -> tuple[Numbers, Numbers]
     if picture.max() < 0:
         return np.zeros(0, np.int64), np.zeros(0, np.int64)
     return _equal(np.where(picture < 0, -2, picture), gallery.rows["picture"])
+
+
+def exact_cosines(probes: Tensor, gallery: Tensor, rows: Numbers, columns: Numbers) -> NDArray[np.float64]:
+    """Cosines (P,) in float64 of the probes' `rows` with the gallery's `columns`, pair by pair."""
+    found = np.empty(len(rows))
+    for start in range(0, len(rows), COSINES_AT_ONCE):
+        chunk = slice(start, start + COSINES_AT_ONCE)
+        first, second = _vectors(probes, rows[chunk]), _vectors(gallery, columns[chunk])
+        lengths = np.sqrt(np.vecdot(first, first) * np.vecdot(second, second))
+        found[chunk] = np.vecdot(first, second) / lengths
+    return np.round(found, EXACT_DECIMALS)
+
+
+def _vectors(features: Tensor, rows: Numbers) -> NDArray[np.float64]:
+    found = features.index_select(0, torch.from_numpy(np.ascontiguousarray(rows)).to(features.device))
+    return found.cpu().numpy().astype(np.float64)
 
 
 def _bins(rows: Tensor, columns: Tensor) -> Tensor:

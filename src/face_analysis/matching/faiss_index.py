@@ -15,10 +15,10 @@ import numpy as np
 import torch
 
 from face_analysis.errors import MissingPackageError, UsageError
+from face_analysis.matching.blocks import exact_cosines
 from face_analysis.matching.candidates import best_of, no_candidates, recall
 from face_analysis.matching.comparison import Comparison, Numbers, Records, Side
 from face_analysis.matching.features.feature_set import ROWS_AT_ONCE
-from face_analysis.matching.pair_counts import exact_cosines
 from face_analysis.matching.search import search
 
 LISTS_PER_ROOT = 4

@@ -43,8 +43,9 @@ def match(
     """Compare all pairs, and keep the `tail` most extreme ones at each end.
 
     `memory` (bytes) bounds panels and counts, beside what Python and torch take. Scores are counted by
-    subject too where they are among this fraction of the highest non-mated ones, 0 to 1. `unfinished` keeps
-    the counts of a run, and goes on with them. `progress` is told how many pairs more are done.
+    subject too from a threshold that about `counted_fraction`, 0 to 1, of the non-mated pairs reach.
+    `unfinished` saves the counts of a run, and resumes one. `progress` gets the number of pairs done since
+    its last call.
 
     Products are float32: a score within 1e-6 of the edge of a bin may be counted in the next one. Raises
     UsageError where the memory does not suffice for so many groups or subjects, and as `UnfinishedMatch`.
@@ -130,13 +131,16 @@ def _new_counts(
 ) -> PairCounts:
     """Counts with even thresholds from the score over which about this fraction of non-mated pairs are.
 
-    It is judged from the scores of rows spread over both sides.
+    It is judged from the scores of rows spread over both sides. Where these have no non-mated pairs, the
+    thresholds begin at the lowest score.
     """
     most = most_thresholds(comparison, memory)
     probes = _sample(comparison.probes, device)
     gallery = probes if comparison.within else _sample(comparison.gallery, device)
     over = np.cumsum(compare_block(probes, gallery, diagonal=comparison.within).histogram()[::-1])
-    floor = max(TOTAL_BINS - 1 - int(np.searchsorted(over, fraction * over[-1])), NO_BIN + 1)
+    floor = NO_BIN + 1
+    if over[-1]:
+        floor = max(TOTAL_BINS - 1 - int(np.searchsorted(over, fraction * over[-1])), floor)
     thresholds = np.arange(floor, TOTAL_BINS, -(-(TOTAL_BINS - floor) // most))
     return PairCounts(comparison, thresholds, tail)
 

@@ -7,18 +7,12 @@ from threading import Lock
 from typing import Literal
 
 import numpy as np
-import torch
-from numpy.typing import NDArray
-from torch import Tensor
 
 from face_analysis.evaluation.score_histogram import BINS, ScoreHistogram
-from face_analysis.matching.blocks import MARGIN_BINS, TOTAL_BINS, Block
+from face_analysis.matching.blocks import MARGIN_BINS, TOTAL_BINS, Block, exact_cosines
 from face_analysis.matching.comparison import Comparison, Numbers, Records
 from face_analysis.matching.result import MATED, NON_MATED, PAIR, MatchResult
 
-DECIMALS = 9
-"""Scores are rounded so far, that those of equal rows are equal however they were summed."""
-COSINES_AT_ONCE = 512
 MOST_UNSORTED = 0.25
 """As a fraction of the tail, how many pairs may wait to be sorted in."""
 
@@ -90,10 +84,13 @@ class PairCounts:
             members = block.probes.rows["member"], block.gallery.rows["member"]
             np.add.at(self.compared[:, gallery_group], members[0], block.non_mated_by_row)
             np.add.at(self.compared[:, probe_group], members[1], block.non_mated_by_column)
-        limit, floor = self.highest.limit(non_mated), self.threshold_bins[0]
-        for pairs in block.non_mated_from(max(min(limit, floor), 1)):
+        limit, floor = self.highest.limit(non_mated), int(self.threshold_bins[0])
+        least = max(min(limit, floor), 1)
+        for pairs in block.non_mated_from(least):
             self._add_to_tail(self.highest, block, pairs[pairs["bin"] >= limit])
-            self._add_by_member(NON_MATED, block, pairs[pairs["bin"] >= floor])
+            if least < floor:
+                pairs = pairs[pairs["bin"] >= floor]
+            self._add_by_member(NON_MATED, block, pairs)
         limit = self.lowest.limit(mated)
         for pairs in block.mated_pairs():
             self._add_to_tail(self.lowest, block, pairs[pairs["bin"] <= limit])
@@ -103,13 +100,14 @@ class PairCounts:
         counts = self.by_member[kind].reshape(-1)
         groups, columns = self.by_member.shape[2:]
         probe_group, gallery_group = _groups(block)
+        probe_starts = (block.probes.rows["member"] * groups + gallery_group) * columns
+        gallery_starts = (block.gallery.rows["member"] * groups + probe_group) * columns
         reached = self._reached[pairs["bin"]]
-        probe = block.probes.rows["member"][pairs["row"]]
-        gallery = block.gallery.rows["member"][pairs["column"]]
+        probe, gallery = probe_starts[pairs["row"]], gallery_starts[pairs["column"]]
         with self._lock:
-            np.add.at(counts, (probe * groups + gallery_group) * columns + reached, 1)
+            np.add.at(counts, probe + reached, 1)
             if kind == NON_MATED:
-                np.add.at(counts, (gallery * groups + probe_group) * columns + reached, 1)
+                np.add.at(counts, gallery + reached, 1)
 
     def _add_to_tail(self, tail: Tail, block: Block, pairs: Records) -> None:
         if not len(pairs):
@@ -145,22 +143,6 @@ class PairCounts:
             by_member=self.by_member,
             compared=self.compared,
         )
-
-
-def exact_cosines(probes: Tensor, gallery: Tensor, rows: Numbers, columns: Numbers) -> NDArray[np.float64]:
-    """Cosines (P,) in float64 of the probes' `rows` with the gallery's `columns`, pair by pair."""
-    found = np.empty(len(rows))
-    for start in range(0, len(rows), COSINES_AT_ONCE):
-        chunk = slice(start, start + COSINES_AT_ONCE)
-        first, second = _vectors(probes, rows[chunk]), _vectors(gallery, columns[chunk])
-        lengths = np.sqrt(np.vecdot(first, first) * np.vecdot(second, second))
-        found[chunk] = np.vecdot(first, second) / lengths
-    return np.round(found, DECIMALS)
-
-
-def _vectors(features: Tensor, rows: Numbers) -> NDArray[np.float64]:
-    found = features.index_select(0, torch.from_numpy(np.ascontiguousarray(rows)).to(features.device))
-    return found.cpu().numpy().astype(np.float64)
 
 
 def _groups(block: Block) -> tuple[int, int]:

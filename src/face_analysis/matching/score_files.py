@@ -55,7 +55,7 @@ def write_scores(
 def score_blocks(
     comparison: Comparison, memory: float, progress: Callable[[int], object] = lambda pairs: None
 ) -> Iterator[Records]:
-    """The scores, of SCORE, of some probes at a time; `progress` is told how many pairs more are done."""
+    """The scores, of SCORE, of some probes at a time; `progress` gets how many pairs more are done."""
     probes, gallery = comparison.probes, comparison.gallery
     size = max(int(memory / 2 / (BYTES_PER_PAIR * len(gallery))), 1)
     for start in range(0, len(probes), size):

@@ -10,12 +10,11 @@ import torch
 from torch import Tensor
 
 from face_analysis.errors import UsageError
-from face_analysis.matching.blocks import same_picture_pairs
+from face_analysis.matching.blocks import exact_cosines, same_picture_pairs
 from face_analysis.matching.candidates import NO_SCORE, best_of, no_candidates
 from face_analysis.matching.comparison import Comparison, Numbers, Panel, Records, compare
 from face_analysis.matching.features.feature_set import LENGTH_TOLERANCE, PATH, FeatureSet
 from face_analysis.matching.labels import find_subjects, naming_conflict, subjects_of
-from face_analysis.matching.pair_counts import exact_cosines
 
 BYTES_PER_PAIR = 128
 """Held at most for each pair of a block, where all its scores are equal."""
