@@ -20,8 +20,6 @@ ScoreLayout = Literal["npy", "parquet"]
 DECIMALS = 6
 BYTES_PER_PAIR = 64
 """Held at most for each pair of a block."""
-
-
 SCORE = np.dtype([("probe", np.int64), ("gallery", np.int64), ("score", np.float64), ("mated", np.bool_)])
 """A pair: its rows in the index, its cosine to 6 decimals, and whether it shows one person."""
 

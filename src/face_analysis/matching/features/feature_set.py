@@ -163,7 +163,7 @@ def _read_source(path: Path) -> str | None:
         return None
     try:
         return str(json.loads(path.read_text(encoding="utf-8"))[SOURCE_KEY])
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise FeatureSetError(f"{path}: does not name a source ({error}); extract the set again") from error
 
 
