@@ -27,11 +27,11 @@ from model_speed import Way, machine, options, seconds_in_turn, write_rows
 from process_memory import megabytes
 
 from face_analysis.cli import match as command
+from face_analysis.matching.blocks import TILE_COLUMNS
 from face_analysis.matching.comparison import compare
 from face_analysis.matching.features.feature_set import FeatureSet, open_feature_set
 from face_analysis.matching.features.writer import EmbeddingFile, write_index
-from face_analysis.matching.match import STRIP, MatchSettings, match
-from face_analysis.matching.strips import TILE
+from face_analysis.matching.match import BLOCK_ROWS, match
 
 SIZE, EACH, PEOPLE_AT_ONCE = 512, 4, 10
 TEXTBOOK_ROWS, MANY_ROWS = 5_000, 200_000
@@ -62,7 +62,7 @@ def feature_set(rows: int) -> FeatureSet:
 
 def bare(rows: int) -> Callable[[], None]:
     features = torch.from_numpy(feature_set(rows).read(np.arange(rows)))
-    threads, strip, tile = torch.get_num_threads(), STRIP["cpu"], TILE["cpu"]
+    threads, strip, tile = torch.get_num_threads(), BLOCK_ROWS["cpu"], TILE_COLUMNS["cpu"]
 
     def multiply(start: int) -> None:
         torch.set_num_threads(1)
@@ -95,7 +95,7 @@ def whole(rows: int) -> Callable[[], None]:
 
 def counts(rows: int) -> Callable[[], object]:
     features = feature_set(rows)
-    return lambda: match(compare(features), MatchSettings())
+    return lambda: match(compare(features))
 
 
 def textbook(rows: int) -> Callable[[], None]:
@@ -134,7 +134,7 @@ def many(rows: int) -> Row:
             raise TimeOverError
 
     with suppress(TimeOverError):
-        match(comparison, MatchSettings(), progress=progress)
+        match(comparison, progress=progress)
     speed = done / (time.perf_counter() - start)
     return {
         "way": "match",

@@ -19,8 +19,8 @@ from model_speed import Way, options, report, seconds_in_turn
 from process_memory import megabytes
 
 from face_analysis.matching.comparison import compare
-from face_analysis.matching.search.faiss_index import FaissIndex
-from face_analysis.matching.search.search import search
+from face_analysis.matching.faiss_index import FaissIndex
+from face_analysis.matching.search import search
 
 ROWS, TOP, MEMORY = 50_000, 10, 1e9
 EXACT = {"build_seconds": "", "recall": "1"}

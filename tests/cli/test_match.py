@@ -154,6 +154,24 @@ def test_wrong_options_are_named(run: Run, probes: Path, tmp_path: Path) -> None
         assert (status, named in err) == (2, True), err
     status, _, err = run(f"match {tmp_path / 'none'} -o {tmp_path / 'out'}")
     assert (status, "none/embeddings.npy" in err) == (2, True)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("content", [b"", b"PK", b"no counts"])
+def test_damaged_counts_are_named_by_a_resumed_match_and_by_a_report(
+    run: Run, probes: Path, tmp_path: Path, content: bytes
+) -> None:
+    assert run(f"match {probes} -o {tmp_path / 'm'}")[0] == 0
+    for name, words in (
+        (".match.unfinished.npz", f"match {probes} -o {tmp_path / 'm'} --resume"),
+        ("counts.npz", f"report {tmp_path / 'm'} -d {tmp_path / 'r'}"),
+    ):
+        (tmp_path / "m" / name).write_bytes(content)
+        status, out, err = run(words)
+        assert (status, out, "Traceback" in err) == (2, "", False)
+        assert f"{tmp_path / 'm' / name}: " in err
+    assert run(f"match {probes} -o {tmp_path / 'm'} --overwrite")[0] == 0
+    assert run(f"report {tmp_path / 'm'} -d {tmp_path / 'r'}")[0] == 0
 
 
 def test_extract_records_its_source_so_that_equal_paths_of_two_folders_are_two_pictures(
@@ -240,6 +258,25 @@ def test_one_person_and_one_pair_are_told_with_what_they_lack_in_text_json_and_p
     single = write_set(tmp_path / "single", embeddings[:1], {"path": ["a.jpg"], "subject": ["Ann"]})
     status, _, err = run(f"match {single} -o {tmp_path / 'none'}")
     assert (status, "no two pictures to compare" in err) == (2, True)
+    assert not (tmp_path / "none").exists()
+
+
+def test_a_threshold_at_which_no_errors_are_counted_by_subject_has_no_interval(
+    run: Run, tmp_path: Path
+) -> None:
+    rng = np.random.default_rng(0)
+    rows = rng.standard_normal((1024, 64))
+    rows[::2] += 2  # every second row, which a sample consists of, is like the others of them
+    names = [f"{row}.jpg" for row in range(1024)]
+    embeddings = (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
+    probes = write_set(tmp_path / "set", embeddings, {"path": names, "subject": names})
+    assert run(f"match {probes} -o {tmp_path / 'm'} --fmr 0.01")[0] == 0
+    card = json.loads((tmp_path / "m" / "threshold.json").read_text())
+    scores = (embeddings.astype(np.float64) @ embeddings.T)[np.triu_indices(1024, 1)]
+    assert card["fmr"] == pytest.approx((scores >= card["threshold"]).mean(), abs=1e-5)
+    assert (card["fmr_interval"], "not counted" in card["fmr_interval_reason"]) == (None, True)
+    subjects = rows_of(tmp_path / "m" / "subjects.csv")
+    assert {(row["non_mated"], row["false_matches"]) for row in subjects} == {("1023", "")}
 
 
 def test_groups_of_few_people_are_marked_on_the_screen_as_on_the_page(run: Run, tmp_path: Path) -> None:

@@ -11,13 +11,12 @@ from numpy.typing import NDArray
 from sklearn.neighbors import NearestNeighbors
 
 from face_analysis.errors import UsageError
-from face_analysis.matching.comparison import Comparison, compare
+from face_analysis.matching import faiss_index
+from face_analysis.matching.candidates import NO_SCORE, outcomes_of, recall, records_of
+from face_analysis.matching.comparison import Comparison, Records, compare
+from face_analysis.matching.faiss_index import FaissIndex
 from face_analysis.matching.features.feature_set import open_feature_set
-from face_analysis.matching.search import faiss_index
-from face_analysis.matching.search.faiss_index import FaissIndex
-from face_analysis.matching.search.files import outcomes_of, records_of
-from face_analysis.matching.search.search import NO_SCORE, Candidates, recall, search
-from face_analysis.matching.search.sides import search_sides
+from face_analysis.matching.search import search, search_sides
 from tests.matching.feature_sets import SIZE, People, people, write_set
 
 TOP = 7
@@ -34,9 +33,8 @@ def case(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     return compare(*sets), probes, gallery
 
 
-def whole(parts: Iterable[Candidates]) -> Candidates:
-    rows, scores = zip(*((part.row, part.score) for part in parts), strict=True)
-    return Candidates(np.concatenate(rows), np.concatenate(scores))
+def whole(parts: Iterable[Records]) -> Records:
+    return np.concatenate(list(parts))
 
 
 def straight(probes: People, gallery: People, probe: int) -> list[tuple[int, int]]:
@@ -51,18 +49,20 @@ def straight(probes: People, gallery: People, probe: int) -> list[tuple[int, int
 def test_candidates_are_the_head_of_the_sorted_row_of_every_probe(case: Searched, memory: float) -> None:
     comparison, probes, gallery = case
     found = whole(search(comparison, np.arange(300), TOP, memory))
-    assert found.row.shape == (300, TOP)
+    assert found.shape == (300, TOP)
     for probe in range(300):
         expected = straight(probes, gallery, probe)[:TOP]
-        assert found.row[probe].tolist() == [row for _, row in expected]
-        np.testing.assert_allclose(found.score[probe] * SIZE, [product for product, _ in expected], atol=1e-6)
+        assert found["row"][probe].tolist() == [row for _, row in expected]
+        np.testing.assert_allclose(
+            found["score"][probe] * SIZE, [product for product, _ in expected], atol=1e-6
+        )
 
 
 def test_a_search_may_begin_at_any_probe(case: Searched) -> None:
     all_of_them = whole(search(case[0], np.arange(300), TOP, 1e9))
     later = whole(search(case[0], np.arange(170, 300), TOP, 1e6))
-    np.testing.assert_array_equal(later.row, all_of_them.row[170:])
-    np.testing.assert_array_equal(later.score, all_of_them.score[170:])
+    np.testing.assert_array_equal(later["row"], all_of_them["row"][170:])
+    np.testing.assert_array_equal(later["score"], all_of_them["score"][170:])
 
 
 def unit(rng: np.random.Generator, count: int) -> NDArray[np.float32]:
@@ -93,22 +93,22 @@ def test_candidates_of_any_embeddings_are_scikit_learns_neighbours(tmp_path: Pat
         found = whole(index.search(np.arange(130), 20))
     neighbours = NearestNeighbors(n_neighbors=20, metric="cosine", algorithm="brute")
     distances, rows = neighbours.fit(gallery.astype(np.float64)).kneighbors(probes.astype(np.float64))
-    np.testing.assert_array_equal(found.row, rows)
-    np.testing.assert_allclose(found.score, 1 - distances, atol=2e-9)
+    np.testing.assert_array_equal(found["row"], rows)
+    np.testing.assert_allclose(found["score"], 1 - distances, atol=2e-9)
 
 
 def test_a_gallery_of_one_embedding_and_one_with_too_few_rows_are_searched_whole(tmp_path: Path) -> None:
     one = np.eye(1, 8, dtype=np.float32)
     found = whole(search(compared(tmp_path / "same", one, np.repeat(one, 500, axis=0)), np.arange(1), 5, 1e5))
-    assert found.row.tolist() == [[0, 1, 2, 3, 4]]
-    assert found.score.tolist() == [[1.0] * 5]
+    assert found["row"].tolist() == [[0, 1, 2, 3, 4]]
+    assert found["score"].tolist() == [[1.0] * 5]
     few = compared(tmp_path / "few", one, np.eye(3, 8, dtype=np.float32))
     for found in (
         whole(search(few, np.arange(1), 5, 1e9)),
         whole(FaissIndex(few, None, 32, 1e9).search(np.arange(1), 5)),
     ):
-        assert found.row.tolist() == [[0, 1, 2, -1, -1]]
-        assert found.score.tolist() == [[1.0, 0.0, 0.0, NO_SCORE, NO_SCORE]]
+        assert found["row"].tolist() == [[0, 1, 2, -1, -1]]
+        assert found["score"].tolist() == [[1.0, 0.0, 0.0, NO_SCORE, NO_SCORE]]
         assert [record["rows"] for record in records_of(found)] == [[0, 1, 2]]
 
 
@@ -120,10 +120,10 @@ def test_no_own_picture_is_a_candidate_of_faiss_and_its_scores_are_cosines(case:
     there = 0
     for probe in range(300):
         products = {row: product for product, row in straight(probes, gallery, probe)}
-        rows = [row for row in found.row[probe].tolist() if row >= 0]
+        rows = [row for row in found["row"][probe].tolist() if row >= 0]
         there += len(rows)
         assert [products[row] for row in rows] == sorted((products[row] for row in rows), reverse=True)
-        np.testing.assert_allclose(found.score[probe][: len(rows)] * SIZE, [products[row] for row in rows])
+        np.testing.assert_allclose(found["score"][probe][: len(rows)] * SIZE, [products[row] for row in rows])
     assert there > 300
 
 
@@ -135,7 +135,7 @@ def test_recall_is_what_a_loop_counts(case: Searched, monkeypatch: pytest.Monkey
     hits = wanted = 0
     for place, probe in enumerate(range(0, 300, 3)):
         last = straight(probes, gallery, probe)[:TOP][-1][0]
-        hits += int((np.round(found.score[place] * SIZE) >= last).sum())
+        hits += int((np.round(found["score"][place] * SIZE) >= last).sum())
         wanted += TOP
     told = index.recall(TOP, 1e9)
     assert told == {"recall": pytest.approx(hits / wanted), "recall_probes": 100}
@@ -173,6 +173,14 @@ def test_probes_need_no_subjects_and_the_gallery_only_where_a_rule_is_given(tmp_
     for rule in ("person", "PUBLIC_IVS"):
         with pytest.raises(UsageError, match=r"person|3 of 3 rows"):
             search_sides(named, nameless, rule)
+
+
+def test_candidates_have_their_own_subjects_where_gallery_rows_are_left_out(tmp_path: Path) -> None:
+    rows = np.eye(4, dtype=np.float32)
+    rows[1] = 0
+    columns = {"path": ["1", "2", "3", "4"], "subject": ["a", "b", "c", "d"]}
+    gallery = open_feature_set(write_set(tmp_path / "gallery", rows, columns))
+    assert list(search_sides(gallery, gallery).subjects) == ["a", "c", "d"]
 
 
 def test_what_faiss_cannot_do_is_named(

@@ -16,7 +16,7 @@ from face_analysis.outputs import Overwrite, claim_file
 
 @dataclass(frozen=True)
 class FeatureMatchOptions:
-    """What the original command is told."""
+    """The options of the original command."""
 
     probe: Annotated[Path, Opt("list of .npy files")]
     output: Annotated[Path, Opt("folder for the scores")]
@@ -34,8 +34,8 @@ def main(arguments: Sequence[str]) -> int:
 
     from face_analysis.matching.comparison import compare
     from face_analysis.matching.features.original import gather_features
+    from face_analysis.matching.labels import ORIGINAL_RULES
     from face_analysis.matching.score_files import write_scores
-    from face_analysis.matching.subjects import ORIGINAL_RULES
 
     rule = options.dataset.upper()
     start = options.output / options.group

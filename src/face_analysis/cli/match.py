@@ -18,7 +18,6 @@ from face_analysis.outputs import Overwrite, Resume, claim_folder
 
 if TYPE_CHECKING:
     from face_analysis.matching.comparison import Comparison, Side
-    from face_analysis.matching.match import MatchSettings
     from face_analysis.matching.result import MatchResult
 
 GIGABYTE = 1e9
@@ -26,7 +25,7 @@ GIGABYTE = 1e9
 
 @dataclass(frozen=True)
 class MatchOptions:
-    """What matching is told."""
+    """The options of `match`."""
 
     probes: Annotated[Path, Opt("feature set, as `extract` writes it", positional=True)]
     output: Annotated[Path, Opt("folder for counts, tails and rates", "-o")]
@@ -40,11 +39,11 @@ class MatchOptions:
     subject_pattern: Annotated[
         str | None, Opt("regular expression whose one group, found in the path, is the subject")
     ] = None
-    group: Annotated[tuple[str, ...], Opt("columns of the index by which scores are told apart")] = ()
+    group: Annotated[tuple[str, ...], Opt("columns of the index whose groups have rates of their own")] = ()
     tail: Annotated[int, Opt("most extreme pairs to keep, non-mated and mated")] = 1000
-    fmr: Annotated[float, Opt("false match rate whose threshold is told")] = 1e-4
+    fmr: Annotated[float, Opt("false match rate to find the threshold of")] = 1e-4
     scores: Annotated[Literal["none", "npy", "parquet"], Opt("write every score, too")] = "none"
-    prefix: Annotated[str, Opt("of the files of scores", "-gr")] = "all"
+    prefix: Annotated[str, Opt("what the names of the score files begin with", "-gr")] = "all"
     memory: Annotated[float, Opt("GB for panels and counts, beside Python's and torch's own 0.3")] = 1
     resume: Resume = False
     overwrite: Overwrite = False
@@ -55,60 +54,65 @@ def main(arguments: Sequence[str]) -> int:
     options = parse("match", MatchOptions, arguments)
     from tqdm import tqdm
 
-    from face_analysis.matching.match import match
-    from face_analysis.matching.saved import SavedTally
+    from face_analysis.matching.match import COUNTED_FRACTION, match
     from face_analysis.matching.score_files import write_scores
+    from face_analysis.matching.unfinished import UnfinishedMatch
 
-    comparison = _comparison(options)
-    facts, settings = _facts(options, comparison), _settings(options)
-    identity = facts | {"tail": settings.tail, "memory": settings.memory, "followed": settings.followed}
+    comparison, memory = _comparison(options), options.memory * GIGABYTE
+    facts = _facts(options, comparison)
+    fraction = max(COUNTED_FRACTION, 1.5 * options.fmr)  # more, as the threshold is not known yet
+    counted = {"tail": options.tail, "memory": memory, "fraction counted by subject (--fmr)": fraction}
     read = (options.probes, options.gallery)
     with claim_folder(options.output, read, overwrite=options.overwrite, resume=options.resume):
         write_text(options.output / "config.yaml", to_yaml(options))
         failures = FailureLog(options.output / "errors.csv")
         failures.add(comparison.failures)
-        saved = SavedTally(options.output, identity, resume=options.resume)
+        unfinished = UnfinishedMatch(options.output, facts | counted, resume=options.resume)
         with tqdm(total=comparison.pairs, unit=" pairs", unit_scale=True, desc="match") as bar:
-            result = match(comparison, settings, saved, bar.update)
-        if not result.histogram().any():
-            raise EmptyDataError(
-                f"{options.probes}: no two pictures to compare; give a set of more, or another gallery"
+            result = match(
+                comparison,
+                tail=options.tail,
+                memory=memory,
+                counted_fraction=fraction,
+                unfinished=unfinished,
+                progress=bar.update,
             )
         if options.scores != "none":
             start = options.output / options.prefix
             with tqdm(total=comparison.pairs, unit=" pairs", unit_scale=True, desc="scores") as bar:
-                write_scores(comparison, options.scores, start, settings.memory, bar.update)
+                write_scores(comparison, options.scores, start, memory, bar.update)
         command = shlex.join(["face-analysis", "match", *arguments])
         _write(options, comparison, result, {"version": __version__, "command": command, **facts})
-        saved.remove()
+        unfinished.remove()
     return failures.report()
 
 
 def _comparison(options: MatchOptions) -> Comparison:
+    """What is compared, after checks that need no output: there are pairs, and memory for the counts."""
     from face_analysis.matching.comparison import compare
     from face_analysis.matching.features.feature_set import LABEL, SUBJECT, open_feature_set
+    from face_analysis.matching.match import most_thresholds
 
     columns = {SUBJECT, LABEL, options.subject or SUBJECT, *options.group}
     probes = open_feature_set(options.probes, columns)
     gallery = None if options.gallery is None else open_feature_set(options.gallery, columns)
-    return compare(
+    comparison = compare(
         probes,
         gallery,
         subject=options.subject,
         subject_pattern=options.subject_pattern,
         groups=options.group,
     )
-
-
-def _settings(options: MatchOptions) -> MatchSettings:
-    from face_analysis.matching.match import FOLLOWED, MatchSettings
-
-    # A half more than asked for, as the threshold is not known before.
-    return MatchSettings(options.tail, options.memory * GIGABYTE, max(FOLLOWED, 1.5 * options.fmr))
+    if comparison.pairs == comparison.same_picture_pairs:
+        raise EmptyDataError(
+            f"{options.probes}: no two pictures to compare; give a set of more, or another gallery"
+        )
+    most_thresholds(comparison, options.memory * GIGABYTE)
+    return comparison
 
 
 def _facts(options: MatchOptions, comparison: Comparison) -> dict[str, Any]:
-    """What is compared, and how it is told apart."""
+    """What is compared, and by what subjects and groups."""
     return {
         "probes": side_facts(comparison.probes),
         "gallery": None if comparison.within else side_facts(comparison.gallery),
@@ -135,17 +139,16 @@ def side_facts(side: Side) -> dict[str, Any]:
 
 
 def _write(options: MatchOptions, comparison: Comparison, result: MatchResult, facts: dict[str, Any]) -> None:
-    from face_analysis.cli.match_text import rates_text
     from face_analysis.matching.match_files import write_counts, write_subjects, write_tails
     from face_analysis.matching.thresholds import FMRS, threshold_cards
+    from face_analysis.reports.matches.rates_text import rates_text
 
     write_counts(result, options.output)
     write_tails(result, comparison, options.output)
     card, *cards = threshold_cards(result, (options.fmr, *FMRS))
     write_json(options.output / "threshold.json", card.to_dict())
-    total = result.histogram()
+    total, not_compared = result.histogram(), comparison.same_picture_pairs
     counted = {"mated": int(total.mated.sum()), "non_mated": int(total.non_mated.sum())}
-    not_compared = comparison.pairs - sum(counted.values())
     about = {
         **facts,
         "groups": result.groups,
@@ -155,5 +158,6 @@ def _write(options: MatchOptions, comparison: Comparison, result: MatchResult, f
         "threshold": card.to_dict(),
     }
     write_json(options.output / "match.json", about)
-    write_subjects(result, card.threshold, options.output)
+    counted_there = card.threshold if card.fmr_interval else None  # or so low that none is counted by subject
+    write_subjects(result, counted_there, options.output)
     print(rates_text(result, card, cards, not_compared))

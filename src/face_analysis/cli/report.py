@@ -15,7 +15,7 @@ from face_analysis.options import Opt, to_yaml
 from face_analysis.outputs import Overwrite, claim_folder
 
 if TYPE_CHECKING:
-    from face_analysis.reports.matches.page import Beside
+    from face_analysis.reports.matches.page import MatchPageContext
 
 ABOUT, PAGE = "match.json", "report.html"
 
@@ -110,11 +110,11 @@ def _about(path: Path) -> dict[str, Any]:
     return about
 
 
-def _beside(folder: Path, options: ReportOptions, about: dict[str, Any]) -> Beside:
+def _beside(folder: Path, options: ReportOptions, about: dict[str, Any]) -> MatchPageContext:
     from face_analysis.matching.match_files import COUNTS
     from face_analysis.reports.attributes.section import read_attributes
     from face_analysis.reports.matches.hard_pairs import hard_pairs
-    from face_analysis.reports.matches.page import Beside
+    from face_analysis.reports.matches.page import MatchPageContext
     from face_analysis.reports.page import Table
     from face_analysis.zoo.catalogue import file_sha256
 
@@ -122,7 +122,7 @@ def _beside(folder: Path, options: ReportOptions, about: dict[str, Any]) -> Besi
     hashes = {"counts of the match": {"sha256": file_sha256(folder / COUNTS)}}
     shown = {name: value for name, value in about.items() if name not in ("threshold", "groups")}
     config = folder / "config.yaml"
-    return Beside(
+    return MatchPageContext(
         title=" with ".join(sides),
         note=options.note,
         predicted=options.predicted,

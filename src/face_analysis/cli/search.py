@@ -18,15 +18,16 @@ from face_analysis.options import Opt, to_yaml
 from face_analysis.outputs import Overwrite, Resume, claim_folder
 
 if TYPE_CHECKING:
+    from face_analysis.evaluation.identification import Outcomes
     from face_analysis.journal import Journal
     from face_analysis.matching.comparison import Comparison
-    from face_analysis.matching.search.faiss_index import FaissIndex
-    from face_analysis.matching.search.sides import SearchSides
+    from face_analysis.matching.faiss_index import FaissIndex
+    from face_analysis.matching.search import SearchSides
 
 
 @dataclass(frozen=True)
 class SearchOptions:
-    """What a search is told."""
+    """The options of `search`."""
 
     probes: Annotated[Path, Opt("feature set of the faces to look for", positional=True)]
     gallery: Annotated[Path, Opt("feature set to look in", positional=True)]
@@ -42,7 +43,7 @@ class SearchOptions:
         str | None, Opt("regular expression whose one group, found in the path, is the subject")
     ] = None
     index: Annotated[Literal["exact", "faiss"], Opt("look at all rows, or at the likeliest lists")] = "exact"
-    lists: Annotated[int | None, Opt("of faiss (default: by the gallery's size)")] = None
+    lists: Annotated[int | None, Opt("lists of the faiss index (default: by the gallery's size)")] = None
     nprobe: Annotated[int, Opt("lists that faiss looks into for a probe")] = 32
     memory: Annotated[float, Opt("GB for a block, or faiss's gallery, beside Python's and torch's 0.3")] = 1
     resume: Resume = False
@@ -53,9 +54,8 @@ def main(arguments: Sequence[str]) -> int:
     """Exit status 0, or 1 where rows are no embeddings; measures, if subjects are known, go to stdout."""
     options = parse("search", SearchOptions, arguments)
     threshold = _threshold(options)
-    from face_analysis.cli.search_end import finish
     from face_analysis.journal import Journal
-    from face_analysis.matching.search.files import outcomes_of, write_candidates
+    from face_analysis.matching.candidates import outcomes_of, write_candidates
 
     sides = _sides(options)
     comparison, index = sides.comparison, _index(options, sides.comparison)
@@ -74,7 +74,7 @@ def main(arguments: Sequence[str]) -> int:
         about = {"version": __version__, "command": command, **facts, "threshold": threshold}
         if index is not None and not index.exact:
             about |= index.recall(options.top, options.memory * GIGABYTE)
-        finish(options.output, sides, outcomes, about)
+        _finish(options.output, sides, outcomes, about)
         journal.remove()
     return failures.report()
 
@@ -89,7 +89,7 @@ def _threshold(options: SearchOptions) -> float | None:
 
 def _sides(options: SearchOptions) -> SearchSides:
     from face_analysis.matching.features.feature_set import LABEL, SUBJECT, open_feature_set
-    from face_analysis.matching.search.sides import search_sides
+    from face_analysis.matching.search import search_sides
 
     columns = {SUBJECT, LABEL, options.subject or SUBJECT}
     probes, gallery = (open_feature_set(folder, columns) for folder in (options.probes, options.gallery))
@@ -102,7 +102,7 @@ def _sides(options: SearchOptions) -> SearchSides:
 def _index(options: SearchOptions, comparison: Comparison) -> FaissIndex | None:
     if options.index == "exact":
         return None
-    from face_analysis.matching.search.faiss_index import FaissIndex
+    from face_analysis.matching.faiss_index import FaissIndex
 
     return FaissIndex(comparison, options.lists, options.nprobe, options.memory * GIGABYTE)
 
@@ -126,8 +126,8 @@ def _search(
     import numpy as np
     from tqdm import tqdm
 
-    from face_analysis.matching.search.files import records_of
-    from face_analysis.matching.search.search import search
+    from face_analysis.matching.candidates import records_of
+    from face_analysis.matching.search import search
 
     probes = np.arange(journal.done, len(comparison.probes))
     if index is None:
@@ -138,5 +138,33 @@ def _search(
         for candidates in found:
             for record in records_of(candidates):
                 journal.add(record)
-            journal.mark(journal.done + len(candidates.row))
-            bar.update(len(candidates.row))
+            journal.mark(journal.done + len(candidates))
+            bar.update(len(candidates))
+
+
+def _finish(folder: Path, sides: SearchSides, outcomes: Outcomes, about: dict[str, Any]) -> None:
+    """Print the measures, and write them with `search.json`, which is `about` and what was measured."""
+    from face_analysis.evaluation.identification import identification_report
+    from face_analysis.json_files import write_json
+    from face_analysis.reports.verification.identification_files import (
+        identification_tables,
+        write_identification,
+    )
+
+    threshold, faiss = about["threshold"], about["faiss"]
+    print(f"{len(sides.comparison.probes)} probes, {len(sides.comparison.gallery)} rows of the gallery")
+    if not about["exact"]:
+        print(
+            f"not exact: {faiss['looked_into']} of {faiss['lists']} lists are looked into; of the exact "
+            f"candidates of {about['recall_probes']} probes {100 * about['recall']:.2f} % are found"
+        )
+    if threshold is not None:
+        about["probes_accepted"] = int((outcomes.top_score >= threshold).sum())
+        print(f"{about['probes_accepted']} probes have a candidate of at least {threshold:.4f}")
+    report = None
+    if not sides.unknown:
+        report = identification_report(outcomes, about["top"], () if threshold is None else (threshold,))
+        about["identification"] = report.to_dict()
+        print(identification_tables(report))
+    write_identification(report, folder)
+    write_json(folder / "search.json", about)

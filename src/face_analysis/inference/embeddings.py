@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from face_analysis.matching.features.usable import ALL_ZERO, NOT_FINITE
+from face_analysis.matching.features.feature_set import ALL_ZERO, NOT_FINITE
 
 Embeddings = NDArray[np.float32]
 

@@ -1,4 +1,4 @@
-"""What is compared with what: rows as numbers, sorted by group so that two groups meet in a rectangle."""
+"""What `match` and `search` compare: the rows of two feature sets, with numbers for what each row shows."""
 
 from __future__ import annotations
 
@@ -12,88 +12,74 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from face_analysis.errors import UsageError
-from face_analysis.matching.features.feature_set import FeatureSet
-from face_analysis.matching.features.usable import usable_rows
-from face_analysis.matching.groups import groups_of
-from face_analysis.matching.pictures import original_label, pictures_of
-from face_analysis.matching.subjects import check_alike, subjects_of
+from face_analysis.matching.features.feature_set import FeatureSet, usable_rows
+from face_analysis.matching.labels import (
+    check_same_naming,
+    groups_of,
+    original_label,
+    pictures_of,
+    subjects_of,
+)
 from face_analysis.types import ImageFailure
 
 Numbers = NDArray[np.int64]
+Records = NDArray[np.void]
+"""An array whose elements have named fields, such as ROW."""
+ROW = np.dtype([(name, np.int64) for name in ("number", "subject", "picture", "group", "member")])
+"""A row: its number in the feature set, and the numbers of what it shows. Equal numbers mean the same on both
+sides; `picture` is -1 for a picture that only one row shows."""
+MEMBER = np.dtype([("subject", np.int64), ("group", np.int64)])
+"""A subject as a member of a group: errors are counted by member, so they are known by both."""
 
 
 @dataclass(frozen=True)
 class Panel:
-    """Rows of one group, held in memory: features float32 (R, D), and int64 (R,) each for what they are.
-
-    `unit` numbers the pairs of subject and group; `picture` is -1 for a row whose picture occurs once.
-    """
+    """Rows held in memory: `features` float32 (R, D), `rows` (R,) of ROW."""
 
     features: Tensor
-    row: Numbers
-    subject: Numbers
-    unit: Numbers
-    picture: Numbers
-    group: int
+    rows: Records
 
     def part(self, start: int, stop: int | None = None) -> Panel:
         """The rows from `start` up to, not including, `stop`."""
-        cut = slice(start, stop)
-        return Panel(
-            self.features[cut],
-            self.row[cut],
-            self.subject[cut],
-            self.unit[cut],
-            self.picture[cut],
-            self.group,
-        )
+        return Panel(self.features[start:stop], self.rows[start:stop])
 
     def __len__(self) -> int:
-        return len(self.row)
+        return len(self.rows)
 
 
 @dataclass(frozen=True)
 class Side:
-    """The probes, or the gallery; the arrays are int64 (N,) as in Panel, in the order of the feature set.
+    """The probes, or the gallery: `rows` (N,) of ROW in the order of `features`, and the labels of the rows.
 
-    `labels` are what score files call the rows. `order` lists the rows by group, those of group g between
-    `bounds[g]` and `bounds[g + 1]`.
+    Files of scores name the rows by their labels.
     """
 
     features: FeatureSet
     labels: Sequence[str]
-    subject: Numbers
-    unit: Numbers
-    picture: Numbers
-    group: Numbers
-    order: Numbers
-    bounds: Numbers
+    rows: Records
 
     def __len__(self) -> int:
-        return len(self.order)
+        return len(self.rows)
 
-    def panel(self, rows: Numbers, device: torch.device) -> Panel:
-        """Read these rows; to be counted they must be of one group, that of the first."""
-        features = torch.from_numpy(self.features.read(rows)).to(device)
-        subject, unit, picture = self.subject[rows], self.unit[rows], self.picture[rows]
-        return Panel(features, rows, subject, unit, picture, int(self.group[rows[0]]))
+    def panel(self, numbers: Numbers, device: torch.device) -> Panel:
+        """Read the rows of these numbers."""
+        return Panel(torch.from_numpy(self.features.read(numbers)).to(device), self.rows[numbers])
 
 
 @dataclass(frozen=True)
 class Comparison:
     """Probes with a gallery, or with each other (`gallery` is then the same Side, and each pair comes once).
 
-    `unit_subject` and `unit_group` (U,) say what a unit is. Units of the gallery are its own, but for probes
-    compared with each other. `failures` are rows of the feature sets that are no embeddings: they are left
-    out, and rows are counted without them.
+    `subjects` and `groups` are the names behind the numbers. `members` (M,) of MEMBER are those of the
+    probes, then those of a gallery. `failures` are rows of the feature sets that are no embeddings: they are
+    left out, and rows are numbered without them.
     """
 
     probes: Side
     gallery: Side
     subjects: list[str]
     groups: list[str]
-    unit_subject: Numbers
-    unit_group: Numbers
+    members: Records
     failures: tuple[ImageFailure, ...] = ()
 
     @property
@@ -103,9 +89,19 @@ class Comparison:
 
     @property
     def pairs(self) -> int:
-        """How many pairs there are to look at."""
+        """How many pairs of rows there are."""
         count = len(self.probes)
         return count * (count - 1) // 2 if self.within else count * len(self.gallery)
+
+    @property
+    def same_picture_pairs(self) -> int:
+        """How many of the pairs are of one picture, and so are never compared."""
+        most = max(int(side.rows["picture"].max()) for side in (self.probes, self.gallery))
+        probes, gallery = (
+            np.bincount(side.rows["picture"] + 1, minlength=most + 2)[1:]
+            for side in (self.probes, self.gallery)
+        )
+        return int((probes * (probes - 1) // 2 if self.within else probes * gallery).sum())
 
 
 def compare(
@@ -124,50 +120,51 @@ def compare(
     is not one of embeddings.
     """
     given = [probes] if gallery is None else [probes, gallery]
-    sides, failures = zip(*map(usable_rows, given), strict=True)
-    if len({features.size for features in sides}) > 1:
+    sets, failures = zip(*map(usable_rows, given), strict=True)
+    if len({features.size for features in sets}) > 1:
         raise UsageError(
-            f"{probes.folder} has embeddings of {sides[0].size} numbers and {sides[1].folder} of "
-            f"{sides[1].size}: extract both with one model"
+            f"{probes.folder} has embeddings of {sets[0].size} numbers and {sets[1].folder} of "
+            f"{sets[1].size}: extract both with one model"
         )
-    if original:
-        labels = pictures = [[original_label(path) for path in features.paths] for features in sides]
-    else:
-        labels, pictures = [features.paths for features in sides], pictures_of(sides)
     if gallery is not None and subject is subject_pattern is None:
-        check_alike(*sides)
-    people, of_person = _numbers([subjects_of(features, subject, subject_pattern) for features in sides])
-    names, of_group = _numbers([groups_of(features, groups) for features in sides])
-    _, of_picture = _numbers(pictures)
-    repeated = np.bincount(np.concatenate(of_picture)) > 1
-    keys = [
-        (side * len(people) + person) * len(names) + group
-        for side, (person, group) in enumerate(zip(of_person, of_group, strict=True))
-    ]
-    units, unit = np.unique(np.concatenate(keys), return_inverse=True)
-    made = [
-        Side(
-            features,
-            label,
-            person,
-            own,
-            np.where(repeated[image], image, -1),
-            group,
-            np.argsort(group, kind="stable"),
-            np.searchsorted(np.sort(group), np.arange(len(names) + 1)),
-        )
-        for features, label, person, own, image, group in zip(
-            sides, labels, of_person, np.split(unit, [len(sides[0])]), of_picture, of_group, strict=False
-        )
-    ]
-    unit_subject, unit_group = units // len(names) % len(people), units % len(names)
-    return Comparison(
-        made[0], made[-1], people, names, unit_subject, unit_group, tuple(chain.from_iterable(failures))
-    )
+        check_same_naming(*sets)
+    if original:
+        labels = pictures = [[original_label(path) for path in features.paths] for features in sets]
+    else:
+        labels, pictures = [features.paths for features in sets], pictures_of(sets)
+    rows = [np.empty(len(features), ROW) for features in sets]
+    for each in rows:
+        each["number"] = np.arange(len(each))
+    subjects = _number(rows, "subject", [subjects_of(each, subject, subject_pattern) for each in sets])
+    names = _number(rows, "group", [groups_of(features, groups) for features in sets])
+    _number(rows, "picture", pictures)
+    _mark_lone_pictures(rows)
+    members = _number_members(rows, len(names))
+    sides = [Side(*parts) for parts in zip(sets, labels, rows, strict=True)]
+    return Comparison(sides[0], sides[-1], subjects, names, members, tuple(chain.from_iterable(failures)))
 
 
-def _numbers(texts: Sequence[Sequence[str]]) -> tuple[list[str], list[Numbers]]:
-    """The different texts of all sides, sorted, and each side's as numbers of that order."""
+def _number(rows: Sequence[Records], field: str, texts: Sequence[Sequence[str]]) -> list[str]:
+    """Put the number of each row's text into a field; the texts of both sides, sorted, in their numbers."""
     names = sorted(set().union(*texts))
-    number = {name: code for code, name in enumerate(names)}
-    return names, [np.array([number[text] for text in side], np.int64) for side in texts]
+    numbers = {name: number for number, name in enumerate(names)}
+    for side, side_texts in zip(rows, texts, strict=True):
+        side[field] = [numbers[text] for text in side_texts]
+    return names
+
+
+def _mark_lone_pictures(rows: Sequence[Records]) -> None:
+    times = np.bincount(np.concatenate([side["picture"] for side in rows]))
+    for side in rows:
+        side["picture"][times[side["picture"]] == 1] = -1
+
+
+def _number_members(rows: Sequence[Records], groups: int) -> Records:
+    members: list[Records] = []
+    for side in rows:
+        keys, number = np.unique(side["subject"] * groups + side["group"], return_inverse=True)
+        side["member"] = number + sum(map(len, members))
+        found = np.empty(len(keys), MEMBER)
+        found["subject"], found["group"] = np.divmod(keys, groups)
+        members.append(found)
+    return np.concatenate(members)

@@ -1,114 +1,149 @@
-"""All pairs compared, panel by panel and strip by strip, in memory that does not grow with their number."""
+"""All pairs of a comparison scored and counted, in memory that does not grow with their number.
+
+Rows are sorted by group and cut into panels, small enough that two fit the memory. For each pair of panels,
+the rows of both are read. Each block of rows of the first then meets the second: `compare_block` gives each
+pair the bin of its score, and `PairCounts.add` counts it. No score is kept. On a CPU each thread works on a
+block of its own. After a pair of panels the counts may be saved.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 
 import numpy as np
 import torch
 
 from face_analysis.errors import UsageError
-from face_analysis.matching.comparison import Comparison, Panel, Side
-from face_analysis.matching.panels import PanelPair, panel_pairs
+from face_analysis.matching.blocks import NO_BIN, TOTAL_BINS, compare_block
+from face_analysis.matching.comparison import Comparison, Numbers, Panel, Side
+from face_analysis.matching.pair_counts import PairCounts
 from face_analysis.matching.result import MatchResult
-from face_analysis.matching.saved import SavedTally
-from face_analysis.matching.strips import OUT, TOTAL_BINS, compare_strip
-from face_analysis.matching.tally import Slots, Tally, result_of
+from face_analysis.matching.unfinished import UnfinishedMatch
 from face_analysis.parallel import in_order
 
-STRIP = {"cpu": 512, "cuda": 4096}
-"""Rows of a strip."""
-SAMPLE = 512
-"""Rows of a side, from whose scores those to follow by subject are judged."""
-FOLLOWED = 0.015
-MOST_SLOTS, FEWEST_SLOTS = 129, 17
-
-
-@dataclass(frozen=True)
-class MatchSettings:
-    """How a comparison is run.
-
-    `tail` pairs at each end are kept. `memory` (bytes) bounds panels and counts, beside what Python and torch
-    take. Scores are counted by subject too where they are among the `followed` share of the highest
-    non-mated ones, 0 to 1.
-    """
-
-    tail: int = 1000
-    memory: float = 1e9
-    followed: float = FOLLOWED
+BLOCK_ROWS = {"cpu": 512, "cuda": 4096}
+FEWEST_PANEL_ROWS, MOST_PANEL_ROWS = 64, 16384
+PANEL_MEMORY = 1 / 32
+"""As a fraction of the memory, what each of the two panels may take."""
+COUNTED_FRACTION = 0.015
+FEWEST_THRESHOLDS, MOST_THRESHOLDS = 16, 128
+SAMPLE_ROWS = 512
+"""Rows of a side, from whose scores the lowest threshold is judged."""
 
 
 def match(
     comparison: Comparison,
-    settings: MatchSettings,
-    saved: SavedTally | None = None,
+    *,
+    tail: int = 1000,
+    memory: float = 1e9,
+    counted_fraction: float = COUNTED_FRACTION,
+    unfinished: UnfinishedMatch | None = None,
     progress: Callable[[int], object] = lambda pairs: None,
 ) -> MatchResult:
-    """Compare all pairs; `progress` is told how many more are done, `saved` keeps and takes up a run.
+    """Compare all pairs, and keep the `tail` most extreme ones at each end.
+
+    `memory` (bytes) bounds panels and counts, beside what Python and torch take. Scores are counted by
+    subject too from a threshold that about `counted_fraction`, 0 to 1, of the non-mated pairs reach.
+    `unfinished` saves the counts of a run, and resumes one. `progress` gets the number of pairs done since
+    its last call.
 
     Products are float32: a score within 1e-6 of the edge of a bin may be counted in the next one. Raises
-    UsageError where the memory does not suffice for so many groups or subjects, and WriteError.
+    UsageError where the memory does not suffice for so many groups or subjects, and as `UnfinishedMatch`.
     """
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    tally, done = (saved and saved.load()) or (_new_tally(comparison, settings, device), 0)
+    begun = unfinished.load(comparison, tail) if unfinished else None
+    counts, done = begun or (_new_counts(comparison, tail, memory, counted_fraction, device), 0)
     threads = torch.get_num_threads()
     try:
-        for number, pair in enumerate(panel_pairs(comparison, settings.memory), 1):
+        for number, (probes, gallery) in enumerate(panel_pairs(comparison, memory), 1):
             if number <= done:
-                progress(pair.size)
+                progress(_pairs(len(probes), len(gallery), diagonal=probes is gallery))
                 continue
-            for pairs in _compare(comparison, pair, tally, device, threads):
+            for pairs in _count_panels(counts, probes, gallery, device, threads):
                 progress(pairs)
-            if saved:
-                saved.save(tally, number)
+            if unfinished:
+                unfinished.save(counts, number)
     finally:
         torch.set_num_threads(threads)
-    return result_of(comparison, tally)
+    return counts.result()
 
 
-def _compare(
-    comparison: Comparison, pair: PanelPair, tally: Tally, device: torch.device, threads: int
+def panel_pairs(comparison: Comparison, memory: float) -> Iterator[tuple[Numbers, Numbers]]:
+    """The row numbers of each two panels to compare: the same array twice for one compared with itself."""
+    bytes_per_row = 4 * comparison.probes.features.size
+    size = min(max(int(memory * PANEL_MEMORY / bytes_per_row), FEWEST_PANEL_ROWS), MOST_PANEL_ROWS)
+    probes = _panels(comparison.probes, size)
+    gallery = probes if comparison.within else _panels(comparison.gallery, size)
+    for place, first in enumerate(probes):
+        for second in gallery[place if comparison.within else 0 :]:
+            yield first, second
+
+
+def _panels(side: Side, size: int) -> list[Numbers]:
+    """The numbers of the rows, by group: at most `size` in a panel, all of one group."""
+    group = side.rows["group"]
+    of_groups = np.split(np.argsort(group, kind="stable"), np.cumsum(np.bincount(group))[:-1])
+    return [rows[start : start + size] for rows in of_groups for start in range(0, len(rows), size)]
+
+
+def _count_panels(
+    counts: PairCounts, probes: Numbers, gallery: Numbers, device: torch.device, threads: int
 ) -> Iterator[int]:
-    """Compare two panels; on a CPU each thread works on a strip of its own."""
-    probes = comparison.probes.panel(pair.probes, device)
-    gallery = probes if pair.diagonal else comparison.gallery.panel(pair.gallery, device)
-    size = STRIP[device.type]
+    """Compare and count two panels block by block; gives the number of pairs of each block."""
+    diagonal, size = probes is gallery, BLOCK_ROWS[device.type]
+    rows = counts.comparison.probes.panel(probes, device)
+    columns = rows if diagonal else counts.comparison.gallery.panel(gallery, device)
 
-    def count(start: int) -> int:
+    def count_block(start: int) -> int:
         torch.set_num_threads(1)
-        rows = probes.part(start, start + size)
-        columns = gallery.part(start) if pair.diagonal else gallery
-        tally.add(compare_strip(rows, columns, diagonal=pair.diagonal))
-        return len(rows) * len(columns) - pair.diagonal * len(rows) * (len(rows) + 1) // 2
+        part = rows.part(start, start + size)
+        others = columns.part(start) if diagonal else columns
+        counts.add(compare_block(part, others, diagonal=diagonal))
+        return _pairs(len(part), len(others), diagonal=diagonal)
 
     workers = threads if device.type == "cpu" else 1
-    return in_order(count, range(0, len(probes), size), workers, 2 * workers)
+    return in_order(count_block, range(0, len(rows), size), workers, 2 * workers)
 
 
-def _new_tally(comparison: Comparison, settings: MatchSettings, device: torch.device) -> Tally:
-    groups, units = len(comparison.groups), len(comparison.unit_subject)
-    pairs = groups * (groups + 1) // 2 if comparison.within else groups**2
-    slot = 2 * 8 * units * groups
-    if pairs * 2 * 8 * TOTAL_BINS + FEWEST_SLOTS * slot > settings.memory / 4:
+def _pairs(rows: int, columns: int, *, diagonal: bool) -> int:
+    return rows * columns - diagonal * rows * (rows + 1) // 2
+
+
+def most_thresholds(comparison: Comparison, memory: float) -> int:
+    """At how many thresholds errors can be counted by subject.
+
+    Raises UsageError where the memory does not suffice for so many groups or subjects.
+    """
+    groups = len(comparison.groups)
+    group_pairs = groups * (groups + 1) // 2 if comparison.within else groups**2
+    histograms = 8 * 2 * TOTAL_BINS * group_pairs
+    each = 8 * 2 * len(comparison.members) * groups
+    if histograms + (FEWEST_THRESHOLDS + 1) * each > memory / 4:
         raise UsageError(
             f"{groups} groups and {len(comparison.subjects)} subjects are too many for --memory "
-            f"{settings.memory / 1e9:g}: give more, or fewer groups"
+            f"{memory / 1e9:g}: give more, or fewer groups"
         )
-    slots = min(max(int(settings.memory / 8 / slot), FEWEST_SLOTS), MOST_SLOTS)
-    floor = _floor(comparison, settings.followed, device)
-    width = -(-(TOTAL_BINS - floor) // (slots - 1))
-    return Tally(units, groups, Slots(floor, width), settings.tail, within=comparison.within)
+    return min(max(int(memory / 8 / each) - 1, FEWEST_THRESHOLDS), MOST_THRESHOLDS)
 
 
-def _floor(comparison: Comparison, share: float, device: torch.device) -> int:
-    """The bin over which about `share` of the non-mated pairs are, from rows spread over both sides."""
+def _new_counts(
+    comparison: Comparison, tail: int, memory: float, fraction: float, device: torch.device
+) -> PairCounts:
+    """Counts with even thresholds from the score over which about this fraction of non-mated pairs are.
+
+    It is judged from the scores of rows spread over both sides. Where these have no non-mated pairs, the
+    thresholds begin at the lowest score.
+    """
+    most = most_thresholds(comparison, memory)
     probes = _sample(comparison.probes, device)
     gallery = probes if comparison.within else _sample(comparison.gallery, device)
-    counts = compare_strip(probes, gallery, diagonal=comparison.within).histogram()
-    over = np.cumsum(counts[::-1])
-    return max(TOTAL_BINS - 1 - int(np.searchsorted(over, share * over[-1])), OUT + 1)
+    over = np.cumsum(compare_block(probes, gallery, diagonal=comparison.within).histogram()[::-1])
+    floor = NO_BIN + 1
+    if over[-1]:
+        floor = max(TOTAL_BINS - 1 - int(np.searchsorted(over, fraction * over[-1])), floor)
+    thresholds = np.arange(floor, TOTAL_BINS, -(-(TOTAL_BINS - floor) // most))
+    return PairCounts(comparison, thresholds, tail)
 
 
 def _sample(side: Side, device: torch.device) -> Panel:
-    return side.panel(np.arange(0, len(side), -(-len(side) // SAMPLE)), device)
+    return side.panel(np.arange(0, len(side), -(-len(side) // SAMPLE_ROWS)), device)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -14,24 +13,15 @@ from numpy.typing import NDArray
 from face_analysis.datasets.pairs.npy_header import npy_header
 from face_analysis.errors import MissingPackageError
 from face_analysis.files import whole_file
-from face_analysis.matching.comparison import Comparison, Side
+from face_analysis.matching.comparison import Comparison, Records, Side
 from face_analysis.matching.features.feature_set import ROWS_AT_ONCE
 
 ScoreLayout = Literal["npy", "parquet"]
 DECIMALS = 6
 BYTES_PER_PAIR = 64
 """Held at most for each pair of a block."""
-
-
-@dataclass(frozen=True)
-class ScoreBlock:
-    """Pairs (P,) with the rows of both in their index, their cosines to 6 decimals, and whether they are
-    mated."""
-
-    probe: NDArray[np.int64]
-    gallery: NDArray[np.int64]
-    score: NDArray[np.float64]
-    mated: NDArray[np.bool_]
+SCORE = np.dtype([("probe", np.int64), ("gallery", np.int64), ("score", np.float64), ("mated", np.bool_)])
+"""A pair: its rows in the index, its cosine to 6 decimals, and whether it shows one person."""
 
 
 def write_scores(
@@ -62,23 +52,25 @@ def write_scores(
 
 def score_blocks(
     comparison: Comparison, memory: float, progress: Callable[[int], object] = lambda pairs: None
-) -> Iterator[ScoreBlock]:
-    """The scores of some rows of the probes at a time; `progress` is told how many pairs more are done."""
+) -> Iterator[Records]:
+    """The scores, of SCORE, of some probes at a time; `progress` gets how many pairs more are done."""
     probes, gallery = comparison.probes, comparison.gallery
     size = max(int(memory / 2 / (BYTES_PER_PAIR * len(gallery))), 1)
     for start in range(0, len(probes), size):
         rows = np.arange(start, min(start + size, len(probes)))
         columns = np.arange(start if comparison.within else 0, len(gallery))
         scores = _cosines(probes, rows, gallery, columns)
-        compared = probes.picture[rows, None] != gallery.picture[columns]
-        compared |= probes.picture[rows, None] < 0
+        picture = probes.rows["picture"][rows, None]
+        compared = (picture < 0) | (picture != gallery.rows["picture"][columns])
         if comparison.within:
             compared &= columns > rows[:, None]
         row, column = np.nonzero(compared)
         probe, other = rows[row], columns[column]
-        mated = probes.subject[probe] == gallery.subject[other]
-        score = np.round(scores[row, column], DECIMALS)
-        yield ScoreBlock(probes.features.rows[probe], gallery.features.rows[other], score, mated)
+        found = np.empty(len(row), SCORE)
+        found["probe"], found["gallery"] = probes.features.rows[probe], gallery.features.rows[other]
+        found["score"] = np.round(scores[row, column], DECIMALS)
+        found["mated"] = probes.rows["subject"][probe] == gallery.rows["subject"][other]
+        yield found
         progress(int((columns > rows[:, None]).sum()) if comparison.within else compared.size)
 
 
@@ -99,15 +91,15 @@ def _unit(features: NDArray[np.float32]) -> NDArray[np.float64]:
     return exact
 
 
-def _write_arrays(blocks: Iterator[ScoreBlock], start: Path) -> None:
+def _write_arrays(blocks: Iterator[Records], start: Path) -> None:
     with (
         _growing_array(_named(start, "authentic.npy")) as authentic,
         _growing_array(_named(start, "impostor.npy")) as impostor,
     ):
         for block in blocks:
-            rows = np.column_stack([block.probe, block.gallery, block.score])
-            authentic(rows[block.mated])
-            impostor(rows[~block.mated])
+            rows = np.column_stack([block["probe"], block["gallery"], block["score"]])
+            authentic(rows[block["mated"]])
+            impostor(rows[~block["mated"]])
 
 
 @contextmanager
@@ -127,17 +119,16 @@ def _growing_array(path: Path) -> Iterator[Callable[[NDArray[np.float64]], None]
         file.write(npy_header("<f8", (count, 3)))
 
 
-def _write_parquet(blocks: Iterator[ScoreBlock], path: Path) -> None:
+def _write_parquet(blocks: Iterator[Records], path: Path) -> None:
     try:
         import pyarrow as pa
         import pyarrow.parquet as pq
     except ImportError:
         raise MissingPackageError("--scores parquet", "pyarrow", "parquet") from None
-    kinds = {"probe": pa.int64(), "gallery": pa.int64(), "score": pa.float64(), "mated": pa.bool_()}
-    schema = pa.schema(kinds.items())
+    schema = pa.schema([(name, pa.from_numpy_dtype(SCORE[name])) for name in SCORE.names or ()])
     with whole_file(path) as partial, pq.ParquetWriter(partial, schema) as writer:
         for block in blocks:
-            writer.write_table(pa.table(vars(block), schema))
+            writer.write_table(pa.table({name: block[name] for name in schema.names}, schema))
 
 
 def _write_labels(side: Side, path: Path) -> None:

@@ -17,8 +17,6 @@ from face_analysis.evaluation.intervals import Estimate
 from face_analysis.json_files import with_reasons
 from face_analysis.matching.result import MatchResult
 
-EDGE_DECIMALS = 4
-"""All that the edge of a bin has."""
 NOT_COUNTED = "scores so low are not counted by person"
 FMRS = (1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6)
 
@@ -42,7 +40,7 @@ class ThresholdCard:
     fnmr_interval: Estimate | None
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain dicts and finite numbers, for JSON; what is None has a reason beside it."""
+        """Plain dicts and finite numbers, for JSON; what is None has its reason."""
         reason = NO_NON_MATED if self.threshold is None else NO_MATED if self.fnmr is None else NOT_COUNTED
         interval = NO_NON_MATED if self.threshold is None else NOT_COUNTED
         reasons = dict.fromkeys(("threshold", "fmr", "fnmr", "fnmr_interval"), reason)
@@ -51,18 +49,17 @@ class ThresholdCard:
 
 def threshold_cards(result: MatchResult, rates: Sequence[float] = FMRS) -> list[ThresholdCard]:
     """The card of each false match rate. Raises EmptyDataError without any pair."""
-    counts = result.subject_counts()
-    curve = curve_of(counts.histogram)
+    curve = curve_of(result.histogram())
     cards = []
     for rate in rates:
         point = at_fmr(curve, rate)
         fmr = fnmr = None
-        if point.threshold is not None and point.threshold >= counts.thresholds[0]:
-            errors = counts.at(point.threshold)
-            fmr = fmr_estimate(errors.false_matches, errors.non_mated)
-            fnmr = fnmr_estimate(errors.false_non_matches, errors.mated)
-        told = (point.threshold, point.fmr, point.fnmr, point.unsupported, point.supported)
-        cards.append(ThresholdCard(rate, *told, fmr, fnmr))
+        if point.threshold is not None and point.threshold >= result.thresholds[0]:
+            errors = result.subject_errors(point.threshold)
+            fmr = fmr_estimate(errors["false_matches"], errors["non_mated"])
+            fnmr = fnmr_estimate(errors["false_non_matches"], errors["mated"])
+        rates_there = (point.threshold, point.fmr, point.fnmr, point.unsupported, point.supported)
+        cards.append(ThresholdCard(rate, *rates_there, fmr, fnmr))
     return cards
 
 
@@ -78,7 +75,7 @@ def read_threshold(path: Path) -> float:
         if card["threshold"] is None:
             raise EmptyDataError(f"{path}: the match found no threshold ({card.get('threshold_reason')})")
         threshold = float(card["threshold"])
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise PackedFileError(f"{path}: not a threshold.json of `match` ({error}); give another") from error
     if not math.isfinite(threshold):
         raise PackedFileError(f"{path}: the threshold {threshold} is no number; run match again")

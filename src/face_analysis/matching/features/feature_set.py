@@ -8,12 +8,13 @@ import sys
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from face_analysis.errors import FeatureSetError, MissingFileError
+from face_analysis.errors import EmptyDataError, FeatureSetError, MissingFileError
+from face_analysis.types import ImageFailure
 
 EMBEDDINGS, INDEX, SOURCE = "embeddings.npy", "index.csv", "source.json"
 ROW, PATH, SUBJECT, LABEL = "row", "path", "subject", "label"
@@ -21,6 +22,10 @@ BOX = ("x", "y", "width", "height")
 SCORE = "score"
 SOURCE_KEY = "source"
 ROWS_AT_ONCE = 8192
+LENGTH_TOLERANCE = 1e-5
+SHORTEST = 1e-6
+"""An embedding shorter than this has no direction."""
+NOT_FINITE, ALL_ZERO = "the embedding is not finite (NaN or infinite)", "the embedding is all zeros"
 
 
 @dataclass(frozen=True)
@@ -84,8 +89,8 @@ def open_feature_set(folder: Path, columns: Collection[str] | None = None) -> Fe
         if not (folder / name).is_file():
             raise MissingFileError(folder / name, "feature set")
     try:
-        embeddings = np.load(folder / EMBEDDINGS, mmap_mode="r", allow_pickle=False)
-    except (ValueError, OSError, EOFError) as error:
+        embeddings = map_array(folder / EMBEDDINGS)
+    except (ValueError, OSError) as error:
         raise FeatureSetError(
             f"{folder / EMBEDDINGS}: not a whole array ({error}); extract it again"
         ) from error
@@ -102,12 +107,63 @@ def open_feature_set(folder: Path, columns: Collection[str] | None = None) -> Fe
     )
 
 
+def map_array(path: Path) -> np.memmap[Any, np.dtype[Any]]:
+    """A `.npy` file, mapped: one that is shorter than its header says is refused before memory is taken.
+
+    Raises OSError, and ValueError for a file that is damaged or something else.
+    """
+    try:
+        return np.lib.format.open_memmap(path, mode="r")
+    except OSError:
+        raise
+    except Exception as error:  # NumPy raises many kinds for a damaged header
+        raise ValueError(f"{error}") from error
+
+
+def usable_rows(features: FeatureSet) -> tuple[FeatureSet, list[ImageFailure]]:
+    """The set without rows that are no embeddings, and these rows with the reason, by the path of the image.
+
+    A row that is not finite or all zeros is left out: the model had no answer for that image. Raises
+    FeatureSetError where other rows are not of length 1, as the set is not one of embeddings then, and
+    EmptyDataError where no row is left.
+    """
+    if not len(features):
+        raise EmptyDataError(f"{features.folder}: the feature set is empty; extract it from more images")
+    out: dict[int, str] = {}
+    wrong: list[int] = []
+    for start in range(0, len(features), ROWS_AT_ONCE):
+        rows = np.arange(start, min(start + ROWS_AT_ONCE, len(features)))
+        vectors = features.read(rows)
+        length = np.sqrt(np.vecdot(vectors, vectors))
+        broken = ~np.isfinite(vectors).all(axis=1)
+        empty = ~broken & (length < SHORTEST)
+        out |= dict.fromkeys(rows[broken].tolist(), NOT_FINITE) | dict.fromkeys(
+            rows[empty].tolist(), ALL_ZERO
+        )
+        wrong += rows[~broken & ~empty & ~(np.abs(length - 1) <= LENGTH_TOLERANCE)].tolist()
+    if wrong:
+        raise FeatureSetError(
+            f"{features.folder}: {len(wrong)} rows are not of length 1 (such as "
+            f"{', '.join(features.paths[row] for row in wrong[:5])}); extract the set again"
+        )
+    failures = [
+        ImageFailure(features.paths[row], f"row {features.rows[row]} of {features.folder}: {out[row]}")
+        for row in sorted(out)
+    ]
+    if len(failures) == len(features):
+        raise EmptyDataError(
+            f"{features.folder}: none of the {len(features)} rows is an embedding (the first: "
+            f"{failures[0].reason}); check the model, and extract the set again"
+        )
+    return features.without(out) if out else features, failures
+
+
 def _read_source(path: Path) -> str | None:
     if not path.is_file():
         return None
     try:
         return str(json.loads(path.read_text(encoding="utf-8"))[SOURCE_KEY])
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise FeatureSetError(f"{path}: does not name a source ({error}); extract the set again") from error
 
 

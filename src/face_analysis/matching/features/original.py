@@ -10,8 +10,13 @@ from numpy.typing import NDArray
 from face_analysis.datasets.lists.text_files import read_lines
 from face_analysis.errors import EmptyDataError
 from face_analysis.files import FailureLog
-from face_analysis.matching.features.feature_set import PATH, FeatureSet, open_feature_set
-from face_analysis.matching.features.usable import LENGTH_TOLERANCE
+from face_analysis.matching.features.feature_set import (
+    LENGTH_TOLERANCE,
+    PATH,
+    FeatureSet,
+    map_array,
+    open_feature_set,
+)
 from face_analysis.matching.features.writer import EmbeddingFile, write_index
 from face_analysis.types import ImageFailure
 
@@ -27,7 +32,7 @@ def gather_features(listed: Path, folder: Path, failures: FailureLog) -> Feature
     for path in sorted(line for _, line in read_lines(listed, "list of features")):
         try:
             embedding = _read(Path(path), sink.size if sink else None)
-        except (OSError, ValueError, EOFError) as error:
+        except (OSError, ValueError, TypeError) as error:
             failures.add([ImageFailure(path, f"no embedding: {error}")])
             continue
         sink = sink or EmbeddingFile(folder, 0, len(embedding))
@@ -41,8 +46,7 @@ def gather_features(listed: Path, folder: Path, failures: FailureLog) -> Feature
 
 
 def _read(path: Path, size: int | None) -> NDArray[np.float32]:
-    # Mapped, a file that is shorter than its header says is refused before memory is taken for it.
-    embedding = np.asarray(np.load(path, mmap_mode="r", allow_pickle=False), np.float64).reshape(-1)
+    embedding = np.asarray(map_array(path), np.float64).reshape(-1)
     if size not in (None, len(embedding)):
         raise ValueError(f"{len(embedding)} numbers, where the first file has {size}")
     length = float(np.linalg.norm(embedding))

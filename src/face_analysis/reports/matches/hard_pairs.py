@@ -17,7 +17,7 @@ Photos = tuple[Path, Path]
 
 
 @dataclass(frozen=True)
-class Side:
+class PairImage:
     """An image of a pair and whom it shows; `data` is a JPEG in base 64, "" without one."""
 
     path: str
@@ -30,7 +30,7 @@ class HardPair:
     """A score with both of its images."""
 
     score: str
-    pictures: tuple[Side, Side]
+    pictures: tuple[PairImage, PairImage]
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class HardPairs:
     @property
     def table(self) -> Table:
         """Score and images, without pictures."""
-        rows = [(pair.score, *(side.path for side in pair.pictures)) for pair in self.pairs]
+        rows = [(pair.score, *(picture.path for picture in pair.pictures)) for pair in self.pairs]
         return Table(("score", "probe", "gallery"), rows)
 
 
@@ -76,16 +76,16 @@ def hard_pairs(folder: Path, photos: Photos | None) -> list[HardPairs]:
             for row in csv.DictReader(file, strict=True):
                 if len(found[row["kind"]]) < MOST_PAIRS:
                     folders = photos or (None, None)
-                    sides = (_side(row, "probe", folders[0]), _side(row, "gallery", folders[1]))
-                    found[row["kind"]].append(HardPair(f"{float(row['score']):.4f}", sides))
+                    images = (_image(row, "probe", folders[0]), _image(row, "gallery", folders[1]))
+                    found[row["kind"]].append(HardPair(f"{float(row['score']):.4f}", images))
         except (csv.Error, KeyError, ValueError, TypeError) as error:
             raise PackedFileError(f"{path}: not the tails of a match ({error}); run match again") from error
     return [HardPairs(*ENDS[kind], pairs) for kind, pairs in found.items()]
 
 
-def _side(row: dict[str, str], side: str, photos: Path | None) -> Side:
+def _image(row: dict[str, str], side: str, photos: Path | None) -> PairImage:
     path = row[side]
-    return Side(path, row[f"{side}_subject"], "" if photos is None else _picture(photos / path))
+    return PairImage(path, row[f"{side}_subject"], "" if photos is None else _picture(photos / path))
 
 
 def _picture(path: Path) -> str:

@@ -27,11 +27,11 @@ PREDICTED = (
 
 
 @dataclass(frozen=True)
-class Beside:
-    """What the page shows beside the measures.
+class MatchPageContext:
+    """What the page shows in addition to the measures.
 
     `note` stands at its head. `predicted` says that the groups are predictions, `faces` that the pairs have
-    pictures. `facts` tell what was matched, `settings` are the options, as YAML, by the name of the command.
+    pictures. `facts` say what was matched, `settings` are the options, as YAML, by the name of the command.
     """
 
     title: str
@@ -55,11 +55,11 @@ class GroupSection:
     across: Table
 
 
-def match_page(report: MatchReport, pictures: Mapping[str, Picture], beside: Beside) -> str:
+def match_page(report: MatchReport, pictures: Mapping[str, Picture], context: MatchPageContext) -> str:
     """The page as HTML, with nothing to fetch from elsewhere; `pictures` are those of write_match_report."""
     return render(
         "match.html.j2",
-        beside=beside,
+        context=context,
         summary=_summary(report),
         level=f"{LEVEL:.0%}",
         rates=rate_table(report),
@@ -67,7 +67,7 @@ def match_page(report: MatchReport, pictures: Mapping[str, Picture], beside: Bes
         pictures=pictures,
         threshold="" if report.chosen.threshold is None else f"{report.chosen.threshold:.4f}",
         asked=scientific(report.chosen.asked),
-        groups=_groups(report, beside.predicted),
+        groups=_groups(report, context.predicted),
         perceived=PERCEIVED,
     )
 
@@ -82,13 +82,13 @@ def _summary(report: MatchReport) -> str:
 
 
 def _bounds(report: MatchReport) -> str:
-    told = "."
+    d_prime = "."
     if report.d_prime is not None:
         _, low, high = report.d_prime
-        told = f"; d' lies between {low:.3f} and {high:.3f}."
+        d_prime = f"; d' lies between {low:.3f} and {high:.3f}."
     return (
         f"Scores are counted in bins of {BIN_WIDTH:g}: rates are exact at the thresholds told, which may be "
-        f"as much too high{told} Where brackets are missing, scores so low were not counted by person."
+        f"as much too high{d_prime} Where brackets are missing, scores so low were not counted by person."
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from face_analysis.datasets.lists.label_groups import UNKNOWN_GROUP
 from face_analysis.evaluation.demographics import DemographicReport, Rates, demographic_report
@@ -12,7 +13,7 @@ from face_analysis.evaluation.error_rates import Curve, equal_error_rate
 from face_analysis.evaluation.histogram_rates import Bounded, curve_of, d_prime_of
 from face_analysis.evaluation.identity_intervals import fmr_estimate, fnmr_estimate
 from face_analysis.evaluation.score_histogram import ScoreHistogram
-from face_analysis.matching.result import MatchResult, SubjectErrors
+from face_analysis.matching.result import MatchResult
 from face_analysis.matching.thresholds import FMRS, ThresholdCard, threshold_cards
 
 ALL = "all"
@@ -55,8 +56,8 @@ def match_report(result: MatchResult, fmr: float) -> MatchReport:
             if (name, name) in result.histograms
         }
     groups = demographics.groups if demographics else ()
-    told = [ALL, *(group.first for group in groups if group.fmr_supported and group.fnmr_supported)]
-    curves = {name: curve_of(histograms[name]) for name in told}
+    supported = (group.first for group in groups if group.fmr_supported and group.fnmr_supported)
+    curves = {name: curve_of(histograms[name]) for name in (ALL, *supported)}
     return MatchReport(
         histograms,
         curves,
@@ -66,7 +67,7 @@ def match_report(result: MatchResult, fmr: float) -> MatchReport:
         tuple(threshold_cards(result, FMRS)),
         chosen,
         demographics,
-        ordered=result.gallery_units < len(result.unit_subject),
+        ordered=result.probe_members < len(result.members),
     )
 
 
@@ -78,7 +79,7 @@ def demographics_of(result: MatchResult, chosen: ThresholdCard) -> DemographicRe
     if chosen.threshold is None:
         return None
     people = {
-        name or UNKNOWN_GROUP: len(np.unique(result.unit_subject[result.unit_group == group]))
+        name or UNKNOWN_GROUP: len(np.unique(result.members["subject"][result.members["group"] == group]))
         for group, name in enumerate(result.groups)
     }
     pairs = {
@@ -91,8 +92,8 @@ def demographics_of(result: MatchResult, chosen: ThresholdCard) -> DemographicRe
     return demographic_report(chosen.threshold, chosen.asked, overall, pairs, people)
 
 
-def _rates(errors: SubjectErrors) -> Rates:
+def _rates(errors: NDArray[np.void]) -> Rates:
     return Rates(
-        fmr_estimate(errors.false_matches, errors.non_mated),
-        fnmr_estimate(errors.false_non_matches, errors.mated),
+        fmr_estimate(errors["false_matches"], errors["non_mated"]),
+        fnmr_estimate(errors["false_non_matches"], errors["mated"]),
     )

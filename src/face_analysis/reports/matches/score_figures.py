@@ -37,7 +37,7 @@ def score_rows(histograms: Mapping[str, ScoreHistogram]) -> list[tuple[str, str,
 
 
 def score_figure(histogram: ScoreHistogram, threshold: float | None, *, log: bool = False) -> Figure:
-    """The share of mated and of non-mated pairs by score, and where the threshold is, if there is one."""
+    """The percentage of mated and of non-mated pairs by score, with the threshold if there is one."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(6.4, 3.6), layout="constrained")
@@ -88,10 +88,10 @@ def _distributions(axes: Axes, histogram: ScoreHistogram) -> None:
     for name, counts, colour, line in kinds:
         total = int(counts.sum())
         if total:
-            shares = 100 * _steps(counts) / total
+            percent = 100 * _steps(counts) / total
             label = f"{name} (n = {total:,})"
-            axes.stairs(shares, STEP_EDGES, color=colour, linestyle=line, linewidth=1.5, label=label)
-            axes.stairs(shares, STEP_EDGES, color=colour, fill=True, alpha=0.15)
+            axes.stairs(percent, STEP_EDGES, color=colour, linestyle=line, linewidth=1.5, label=label)
+            axes.stairs(percent, STEP_EDGES, color=colour, fill=True, alpha=0.15)
 
 
 def _mark(axes: Axes, threshold: float | None) -> None:

@@ -26,23 +26,23 @@ def separation_text(histogram: ScoreHistogram) -> str:
     return f"{error}, d' {found.value:.2f}{star}"
 
 
-def untold(card: ThresholdCard) -> str:
-    """What stands for a threshold that the pairs cannot tell."""
+def no_threshold(card: ThresholdCard) -> str:
+    """What stands in place of a threshold that the pairs do not support."""
     return UNSUPPORTED if card.threshold is not None else card.unsupported
 
 
 def rate_table(report: MatchReport) -> Table:
-    """A row for each false match rate; those that the pairs cannot tell say so."""
+    """A row for each false match rate; those that the pairs do not support say so."""
     rows = []
     for card in report.cards:
-        told = (untold(card), "", "")
+        cells = (no_threshold(card), "", "")
         if card.supported and card.threshold is not None and card.fmr is not None:
             fmr = _fmr(card.fmr_interval) if card.fmr_interval else scientific(card.fmr)
             fnmr = _fnmr(card.fnmr_interval)
             if card.fnmr_interval is None and card.fnmr is not None:
                 fnmr = f"{100 * card.fnmr:.2f}"
-            told = (f"{card.threshold:.4f}", fmr, fnmr)
-        rows.append((f"{card.asked:.0e}".replace("e-0", "e-"), *told))
+            cells = (f"{card.threshold:.4f}", fmr, fnmr)
+        rows.append((f"{card.asked:.0e}".replace("e-0", "e-"), *cells))
     return Table(("FMR asked", "threshold", "FMR [interval]", "FNMR (%) [interval]"), rows)
 
 

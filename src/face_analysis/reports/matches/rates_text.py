@@ -1,4 +1,4 @@
-"""What `match` prints: rates of all pairs, and of each pair of groups at one threshold."""
+"""What `match` prints: the rates of all pairs, and of each pair of groups at one threshold."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from face_analysis.matching.result import MatchResult
 from face_analysis.matching.thresholds import ThresholdCard
 from face_analysis.reports.markdown import section
 from face_analysis.reports.matches.report import demographics_of
-from face_analysis.reports.matches.tables import separation_text, untold
+from face_analysis.reports.matches.tables import no_threshold, separation_text
 from face_analysis.reports.measure_text import FEW, STAR
 
 NO_PAIRS = "no pairs"
@@ -26,7 +26,7 @@ def rates_text(
 ) -> str:
     """Markdown: EER and d', the rates of `cards`, and those of groups at the threshold of `card`.
 
-    `not_compared` pairs are of one picture. A star marks what too few pairs or people tell, as on the page.
+    `not_compared` pairs are of one picture. A star marks a figure of too few pairs or people, as on the page.
     """
     total = result.histogram()
     curve = curve_of(total)
@@ -64,7 +64,7 @@ def _point(card: ThresholdCard, mated: int) -> str:
 def _row(card: ThresholdCard) -> tuple[str, ...]:
     asked = f"{card.asked:.0e}"
     if not card.supported or card.threshold is None:
-        return asked, untold(card), "", "", ""
+        return asked, no_threshold(card), "", "", ""
     fnmr = NO_PAIRS if card.fnmr is None else f"{100 * card.fnmr:.2f}"
     return asked, f"{card.threshold:.4f}", f"{card.fmr:.3g}", fnmr, _interval(card.fnmr_interval)
 

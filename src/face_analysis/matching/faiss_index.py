@@ -8,17 +8,18 @@ every list.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import torch
 
 from face_analysis.errors import MissingPackageError, UsageError
-from face_analysis.matching.comparison import Comparison, Numbers, Side
+from face_analysis.matching.blocks import exact_cosines
+from face_analysis.matching.candidates import best_of, no_candidates, recall
+from face_analysis.matching.comparison import Comparison, Numbers, Records, Side
 from face_analysis.matching.features.feature_set import ROWS_AT_ONCE
-from face_analysis.matching.search.search import Candidates, no_candidates, recall, search
-from face_analysis.matching.tails import exact_cosines
+from face_analysis.matching.search import search
 
 LISTS_PER_ROOT = 4
 """Lists for each unit of the square root of the gallery's rows."""
@@ -55,38 +56,34 @@ class FaissIndex:
         self._comparison = comparison
         self._own = _rows_of_picture(comparison.probes, gallery)
 
-    def search(self, probes: Numbers, top: int) -> Iterator[Candidates]:
+    def search(self, probes: Numbers, top: int) -> Iterator[Records]:
         """The candidates of these rows of the probes, as `search.search` gives them, of the rows looked at.
 
-        Of rows whose scores are as good as equal in float32 any may come last.
+        Where the scores of rows are as good as equal in float32, any of these rows may come last.
         """
         for start in range(0, len(probes), PROBES_AT_ONCE):
             yield self._search(probes[start : start + PROBES_AT_ONCE], top)
 
     def recall(self, top: int, memory: float) -> dict[str, float]:
-        """`recall`, the share of the exact candidates that is found, of `recall_probes` over the set."""
+        """`recall`, the fraction of the exact candidates that is found, of `recall_probes` over the set."""
         count = len(self._comparison.probes)
         probes = np.arange(0, count, -(-count // SAMPLE))
-        exact = _joined(search(self._comparison, probes, top, memory))
-        return {"recall": recall(_joined(self.search(probes, top)), exact), "recall_probes": len(probes)}
+        exact = np.concatenate(list(search(self._comparison, probes, top, memory)))
+        found = np.concatenate(list(self.search(probes, top)))
+        return {"recall": recall(found, exact), "recall_probes": len(probes)}
 
-    def _search(self, probes: Numbers, top: int) -> Candidates:
+    def _search(self, probes: Numbers, top: int) -> Records:
         side, gallery = self._comparison.probes, self._comparison.gallery
         features = side.features.read(probes)
         rows = self._index.search(features, min(top + int(self._own[probes].max()), len(gallery)))[1]
-        picture = side.picture[probes][:, None]
-        kept = (rows >= 0) & ((picture < 0) | (gallery.picture[rows] != picture))
+        picture = side.rows["picture"][probes][:, None]
+        kept = (rows >= 0) & ((picture < 0) | (gallery.rows["picture"][rows] != picture))
         probe, place = np.nonzero(kept)
         row = rows[probe, place]
         read, column = np.unique(row, return_inverse=True)
         found = torch.from_numpy(gallery.features.read(read))
         scores = exact_cosines(torch.from_numpy(features), found, probe, column)
-        return no_candidates(len(probes), top).with_pairs(probe, row, scores)
-
-
-def _joined(parts: Iterable[Candidates]) -> Candidates:
-    rows, scores = zip(*((part.row, part.score) for part in parts), strict=True)
-    return Candidates(np.concatenate(rows), np.concatenate(scores))
+        return best_of(no_candidates(len(probes), top), probe, row, scores)
 
 
 def _filled(gallery: Side, lists: int, looked_into: int) -> Any:
@@ -108,6 +105,8 @@ def _filled(gallery: Side, lists: int, looked_into: int) -> Any:
 
 def _rows_of_picture(probes: Side, gallery: Side) -> Numbers:
     """How many rows of the gallery show the picture of each probe (P,)."""
-    most = int(max(probes.picture.max(), gallery.picture.max())) + 1
-    counts = np.append(np.bincount(gallery.picture[gallery.picture >= 0], minlength=most), 0)
-    return counts[probes.picture]  # of a picture that occurs once, -1, the last
+    picture = gallery.rows["picture"]
+    most = int(max(probes.rows["picture"].max(), picture.max())) + 1
+    counts = np.append(np.bincount(picture[picture >= 0], minlength=most), 0)
+    found: Numbers = counts[probes.rows["picture"]]  # a picture that occurs once, -1, takes the last
+    return found

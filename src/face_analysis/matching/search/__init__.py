@@ -1,1 +1,0 @@
-"""Who of a gallery is most like each probe."""
