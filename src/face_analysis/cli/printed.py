@@ -8,7 +8,7 @@ from typing import Any
 
 from face_analysis.datasets.predictions.files import Layout, PredictionColumns, prediction_lines
 from face_analysis.images.chips import NO_FACE
-from face_analysis.reports.describe import describe
+from face_analysis.reports.annotate import describe
 from face_analysis.types import Photo
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from face_analysis.evaluation.identification import Outcomes, identification_report
 from face_analysis.json_files import write_json
 from face_analysis.matching.search.sides import SearchSides
-from face_analysis.reports.verification.identification_files import (
+from face_analysis.reports.identification import (
     identification_tables,
     write_identification,
 )
