@@ -19,6 +19,7 @@ from face_analysis.models.precision import backbone_of
 from face_analysis.training.backbone import freeze_first_units
 from face_analysis.training.options import TrainOptions
 from face_analysis.training.pass_memory import FEW, MORE, pass_memory
+from face_analysis.training.tasks.partial_fc import head_memory
 
 log = logging.getLogger(__name__)
 PIXELS = 3 * 112 * 112
@@ -147,12 +148,11 @@ def _bytes(tensors: Iterator[torch.Tensor]) -> int:
 
 def _classes(options: TrainOptions, classes: int) -> tuple[int, int]:
     """Bytes of recognition: the logits of an image, and class weights with momenta, gradient and copies."""
-    own = -(-classes // world())
-    used = min(own, round(options.sample_rate * own) + options.batch_size)
-    a_class = options.subcentres * options.embedding_size * 4
-    gradient = used * a_class * (1 if options.sample_rate >= 1 else 2)
-    copies = 4 * classes * a_class  # weights and momenta, gathered and then copied to be written
-    return 3 * 4 * used * options.subcentres, 2 * own * a_class + gradient + copies
+    size, images = options.embedding_size, options.batch_size
+    head = head_memory(classes, size, images, options.sample_rate, options.subcentres)
+    # Weights and momenta, gathered and then copied to be written.
+    copies = 4 * classes * options.subcentres * size * 4
+    return head.logits // images, head.weights + head.gradient + copies
 
 
 def _parts(options: TrainOptions) -> Iterator[int]:
