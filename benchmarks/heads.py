@@ -15,24 +15,23 @@ from model_speed import Way, options, report, seconds_in_turn
 from process_memory import megabytes
 from torch import Tensor
 
-from face_analysis.losses.cosines import cosines
-from face_analysis.losses.margin import arcface
-from face_analysis.losses.split_softmax import split_cross_entropy
+from face_analysis.losses.cross_entropy import split_cross_entropy
+from face_analysis.losses.margin import arcface, cosines
 from face_analysis.memory import keep_freed_memory
 
 CLASSES, SIZE, MARGIN, SCALE = 85_742, 512, 0.5, 64.0
 
 
 def inputs(batch: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Embeddings, class centres and labels."""
+    """Embeddings, class weights and labels."""
     generator = torch.Generator().manual_seed(0)
     embeddings = F.normalize(torch.randn(batch, SIZE, generator=generator)).requires_grad_()
-    centres = torch.empty(CLASSES, SIZE).normal_(std=0.01, generator=generator).requires_grad_()
-    return embeddings, centres, torch.randint(CLASSES, (batch,), generator=generator)
+    class_weights = torch.empty(CLASSES, SIZE).normal_(std=0.01, generator=generator).requires_grad_()
+    return embeddings, class_weights, torch.randint(CLASSES, (batch,), generator=generator)
 
 
-def textbook_loss(embeddings: Tensor, centres: Tensor, labels: Tensor) -> Tensor:
-    cosine = F.linear(embeddings, F.normalize(centres))
+def textbook_loss(embeddings: Tensor, class_weights: Tensor, labels: Tensor) -> Tensor:
+    cosine = F.linear(embeddings, F.normalize(class_weights))
     sine = torch.sqrt((1.0 - cosine.pow(2)).clamp(0, 1))
     phi = cosine * math.cos(MARGIN) - sine * math.sin(MARGIN)
     phi = torch.where(cosine > math.cos(math.pi - MARGIN), phi, cosine - math.sin(math.pi - MARGIN) * MARGIN)
@@ -40,16 +39,16 @@ def textbook_loss(embeddings: Tensor, centres: Tensor, labels: Tensor) -> Tensor
     return F.cross_entropy((one_hot * phi + (1.0 - one_hot) * cosine) * SCALE, labels)
 
 
-def our_loss(embeddings: Tensor, centres: Tensor, labels: Tensor) -> Tensor:
-    return split_cross_entropy(arcface(cosines(embeddings, centres), labels, MARGIN, SCALE), labels)
+def our_loss(embeddings: Tensor, class_weights: Tensor, labels: Tensor) -> Tensor:
+    return split_cross_entropy(arcface(cosines(embeddings, class_weights), labels, MARGIN, SCALE), labels)
 
 
 def step(loss: Callable[[Tensor, Tensor, Tensor], Tensor], batch: int) -> Callable[[], None]:
-    embeddings, centres, labels = inputs(batch)
+    embeddings, class_weights, labels = inputs(batch)
 
     def run() -> None:
-        embeddings.grad = centres.grad = None
-        loss(embeddings, centres, labels).backward()  # type: ignore[no-untyped-call]
+        embeddings.grad = class_weights.grad = None
+        loss(embeddings, class_weights, labels).backward()  # type: ignore[no-untyped-call]
 
     return run
 
@@ -64,7 +63,7 @@ def ours(batch: int) -> Callable[[], None]:
 
 
 def growth(way: Way, batch: int) -> str:
-    """What the first step adds at most to the memory of its process, in MiB: class centres not counted."""
+    """What the first step adds at most to the memory of its process, in MiB: without the class weights."""
     run = way(batch)
     before = megabytes("VmRSS")
     run()

@@ -3,7 +3,7 @@
 python benchmarks/interval_coverage.py
 
 A score is a sum of normal parts: of either person, either image, the two people together, and the rest. So
-the rate at every threshold is known in closed form. `ours` are the intervals of `identity_intervals.py`.
+the rate at every threshold is known in closed form. `ours` are the intervals of `evaluation/intervals.py`.
 Beside them stand Wilson's and the bootstrap over pairs, which take pairs to be independent, and the
 bootstrap over people.
 """
@@ -21,8 +21,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from face_analysis.evaluation.identity_intervals import fmr_estimate, fnmr_estimate
-from face_analysis.evaluation.intervals import LEVEL, wilson
+from face_analysis.evaluation.intervals import LEVEL, fmr_estimate, fnmr_estimate, wilson
 
 PERSON, IMAGE, TOGETHER = 0.05, 0.05, 0.3
 """Shares of the variance of a non-mated score: of each person, of each image, of the two people together."""

@@ -13,19 +13,18 @@ import torch.nn.functional as F
 from model_speed import Way, options, report, seconds_in_turn
 from process_memory import megabytes
 
-from face_analysis.losses.cosines import cosines
-from face_analysis.losses.margin import arcface
-from face_analysis.losses.split_softmax import split_cross_entropy
+from face_analysis.losses.cross_entropy import split_cross_entropy
+from face_analysis.losses.margin import arcface, cosines
 from face_analysis.memory import keep_freed_memory
-from face_analysis.training.tasks.partial_fc import ClassCentres
+from face_analysis.training.tasks.partial_fc import ClassWeights
 
 CLASSES, SIZE, RATE = 1_000_000, 512, 0.1
 
 
 def sampled(batch: int) -> Callable[[], None]:
-    """Forward, backward and the update of the centres, with embeddings of length 1 as input."""
+    """Forward, backward and the update of the class weights, with embeddings of norm 1 as input."""
     keep_freed_memory()
-    classes = ClassCentres(CLASSES, SIZE, rate=RATE)
+    classes = ClassWeights(CLASSES, SIZE, rate=RATE)
     generator = torch.Generator().manual_seed(0)
     steps = iter(range(10**9))
 
@@ -33,7 +32,7 @@ def sampled(batch: int) -> Callable[[], None]:
         embeddings = F.normalize(torch.randn(batch, SIZE, generator=generator)).requires_grad_()
         labels = torch.randint(CLASSES, (batch,), generator=generator)
         sample, own = classes.sample(labels, next(steps))
-        logits = arcface(cosines(embeddings, sample.centres.flatten(0, 1)), own)
+        logits = arcface(cosines(embeddings, sample.weights.flatten(0, 1)), own)
         split_cross_entropy(logits, own).backward()  # type: ignore[no-untyped-call]
         classes.update(0.1, 0.9, 5e-4)
 

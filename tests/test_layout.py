@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from pathlib import Path
 
 import face_analysis
@@ -59,3 +60,14 @@ def test_files_beside_the_folders_import_no_folder() -> None:
 def test_every_folder_is_in_the_order() -> None:
     folders = {path.name for path in PACKAGE.iterdir() if path.is_dir() and path.name != "__pycache__"}
     assert folders == set(ORDER)
+
+
+def test_files_that_the_design_page_names_are_there() -> None:
+    """They are named by the ends of their paths."""
+    page = Path(__file__).parents[1] / "docs" / "design.md"
+    named = set(re.findall(r"`([a-z0-9_/]+\.py)`", page.read_text(encoding="utf-8")))
+    there = [f"/{file.relative_to(PACKAGE).as_posix()}" for file in PACKAGE.rglob("*.py")]
+    at_the_root = {file.name for file in page.parents[1].glob("*.py")}
+    assert {
+        name for name in named - at_the_root if not any(path.endswith(f"/{name}") for path in there)
+    } == set()

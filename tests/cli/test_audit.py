@@ -8,8 +8,8 @@ import pytest
 import yaml
 from PIL import Image
 
-from face_analysis.datasets.lists.group_files import read_groups
 from face_analysis.datasets.lists.image_list import read_image_list
+from face_analysis.datasets.lists.splits import read_groups
 from tests.cli.conftest import Run
 
 

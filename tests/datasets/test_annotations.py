@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from face_analysis.datasets.annotations import convert, set_rows
-from face_analysis.datasets.lists.label_groups import AGE_BANDS, group_index
+from face_analysis.datasets.attributes import AGE_BANDS, group_index
 from face_analysis.datasets.lists.public_sets import PUBLIC_SETS
 from face_analysis.errors import EmptyDataError, ListFormatError, MissingFileError, UsageError
 

@@ -11,8 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from face_analysis.datasets.pairs.bin_source import BinSource
-from face_analysis.datasets.pairs.bins import read_bin
+from face_analysis.datasets.pairs.bins import BinSource, read_bin
 from face_analysis.datasets.pairs.pickle_sizes import check_sizes
 from face_analysis.errors import MissingFileError, PackedFileError
 

@@ -21,9 +21,8 @@ from face_analysis.datasets.lmdb.reader import LmdbReader
 from face_analysis.datasets.pairs.bins import read_bin
 from face_analysis.datasets.pairs.pairs import Pairs
 from face_analysis.datasets.pairs.protocols import read_labelled, read_lfw
-from face_analysis.datasets.pairs.sets import open_pairs
-from face_analysis.datasets.pairs.writer import write_pair_set
-from face_analysis.datasets.records.source import RecordSource
+from face_analysis.datasets.pairs.sets import open_pairs, write_pair_set
+from face_analysis.datasets.record_source import RecordSource
 from face_analysis.errors import FaceAnalysisError
 from tests.datasets.record_files import MAGIC, labelled, write_records
 

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from face_analysis.datasets.lists.image_list import ImageList, read_image_list
-from face_analysis.datasets.lists.writer import write_image_list
+from face_analysis.datasets.lists.writers import write_image_list
 from face_analysis.errors import EmptyDataError, ListFormatError, MissingFileError, UsageError
 
 

@@ -13,8 +13,7 @@ from PIL import Image as Pillow
 from sklearn.model_selection import KFold
 
 from face_analysis.datasets.pairs.pairs import Pairs, folds
-from face_analysis.datasets.pairs.sets import open_pairs
-from face_analysis.datasets.pairs.writer import write_pair_set
+from face_analysis.datasets.pairs.sets import open_pairs, write_pair_set
 from face_analysis.errors import EmptyDataError, ListFormatError, MissingFileError, PackedFileError
 from face_analysis.types import Image
 

@@ -6,14 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from face_analysis.datasets.pairs.protocols import (
-    ListedPair,
-    number_images,
-    read_cfp,
-    read_labelled,
-    read_lfw,
-    read_protocol,
-)
+from face_analysis.datasets.pairs.pairs import ListedPair, number_images
+from face_analysis.datasets.pairs.protocols import read_cfp, read_labelled, read_lfw, read_protocol
 from face_analysis.errors import EmptyDataError, ListFormatError, MissingFileError, UsageError
 
 LFW = "2\t2\nAnn\t1\t4\nBo_B\t2\t13\nAnn\t1\tBo_B\t1\nCy\t1\tAnn\t12\n" + (

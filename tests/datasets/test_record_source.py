@@ -11,7 +11,7 @@ from torch.utils.data import DataLoader
 
 from face_analysis.datasets.faces import FaceDataset, collate
 from face_analysis.datasets.pack import pack
-from face_analysis.datasets.records.source import RecordSource
+from face_analysis.datasets.record_source import RecordSource
 from face_analysis.datasets.sources import ImageSource, open_people, open_photos, open_source
 from face_analysis.errors import EmptyDataError, PackedFileError
 from tests.datasets.record_files import MAGIC, labelled, write_records

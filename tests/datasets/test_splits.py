@@ -10,9 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from face_analysis.datasets.lists.group_files import read_groups
 from face_analysis.datasets.lists.image_list import ImageList
-from face_analysis.datasets.lists.splits import split_list
+from face_analysis.datasets.lists.splits import read_groups, split_list
 from face_analysis.errors import ListFormatError, UsageError
 
 SHARES = (0.8, 0.1, 0.1)
@@ -87,14 +86,14 @@ def test_images_alone_are_shared_out_to_within_two_of_every_label_and_combinatio
     st.integers(0, 9),
 )
 def test_a_subject_is_in_one_part_and_no_part_is_over_its_share_by_the_largest(
-    subjects: list[int], shares: tuple[float, ...], seed: int
+    subjects: list[int], fractions: tuple[float, ...], seed: int
 ) -> None:
     images = [f"{row}" for row in range(len(subjects))]
     names = [f"s{number}" if number else "" for number in subjects]
     rng = np.random.default_rng(seed)
     listed = ImageList(Path("x"), images, {"gender": rng.integers(-1, 2, len(images))}, {"subject": names})
     try:
-        parts = split_list(listed, shares, "subject", seed=seed)
+        parts = split_list(listed, fractions, "subject", seed=seed)
     except UsageError as error:
         assert "too few" in str(error)  # noqa: PT017
         return
@@ -104,8 +103,8 @@ def test_a_subject_is_in_one_part_and_no_part_is_over_its_share_by_the_largest(
             homes[name].add(number)
     assert all(len(found) == 1 for name, found in homes.items() if name)
     largest = max(Counter(name for name in names if name).values(), default=1)
-    for part, share in zip(parts, shares, strict=True):
-        assert len(part) < share * len(images) + largest
+    for part, fraction in zip(parts, fractions, strict=True):
+        assert len(part) < fraction * len(images) + largest
 
 
 def test_groups_subjects_and_equal_paths_tie_rows_over_chains() -> None:
@@ -143,19 +142,19 @@ def test_a_small_part_gets_large_people_and_small_ones_as_the_list_has_them() ->
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"shares": (0.5, 0.6)}, "add up to 1"),
-        ({"shares": (1.2, -0.2)}, "positive"),
+        ({"fractions": (0.5, 0.6)}, "add up to 1"),
+        ({"fractions": (1.2, -0.2)}, "positive"),
         ({"by": "group"}, "--groups"),
         ({"groups": {"0.jpg": "a"}}, "--by group"),
         ({"stratify": ("race", "age")}, r"people\.csv: no column age"),
         ({"by": "subject"}, "column `subject` or `class`"),
-        ({"shares": (0.99, 0.01)}, "part 2"),
+        ({"fractions": (0.99, 0.01)}, "part 2"),
     ],
 )
 def test_what_cannot_be_split_so_is_said(options: dict[str, Any], message: str) -> None:
     listed = ImageList(Path("people.csv"), [f"{row}.jpg" for row in range(20)], {"race": np.zeros(20, int)})
     with pytest.raises(UsageError, match=message):
-        split_list(listed, **{"shares": (0.5, 0.5), **options})
+        split_list(listed, **{"fractions": (0.5, 0.5), **options})
 
 
 def test_groups_are_read_by_their_columns(tmp_path: Path) -> None:

@@ -137,7 +137,7 @@ def test_extreme_logits_leave_loss_gradient_and_age_finite(name: AgeLossName) ->
         assert torch.isfinite(loss)
         assert logits.grad is not None
         assert torch.isfinite(logits.grad).all()
-        years = expected_age(AGE_LOSSES[name].tasks(logits.detach()))
+        years = expected_age(AGE_LOSSES[name].threshold_logits(logits.detach()))
         assert ((years >= 0) & (years <= 100.001)).all()
 
 
@@ -161,7 +161,7 @@ def sure(name: AgeLossName, ages: torch.Tensor) -> torch.Tensor:
 @pytest.mark.parametrize("name", NAMES)
 def test_logits_that_know_the_age_give_it_back(name: AgeLossName) -> None:
     ages = torch.arange(101)
-    tasks = AGE_LOSSES[name].tasks(sure(name, ages))
+    tasks = AGE_LOSSES[name].threshold_logits(sure(name, ages))
     assert tasks.shape == (101, 100)
     torch.testing.assert_close(expected_age(tasks), ages.float(), atol=2e-4, rtol=0)
     assert torch.equal(counted_age(tasks), ages)
@@ -178,7 +178,7 @@ def test_knowing_the_age_costs_less_than_being_a_year_off(name: AgeLossName) -> 
 def test_a_distribution_is_decoded_to_its_expected_value_and_its_tails(name: AgeLossName) -> None:
     logits = drawn(name)
     shares = np.exp(log_softmax(logits.numpy(), axis=1))
-    tasks = AGE_LOSSES[name].tasks(logits)
+    tasks = AGE_LOSSES[name].threshold_logits(logits)
     assert expected_age(tasks).tolist() == pytest.approx((shares @ np.arange(101)).tolist(), rel=1e-5)
     for row, found in zip(shares, torch.sigmoid(tasks).tolist(), strict=True):
         assert found == pytest.approx([row[k + 1 :].sum() for k in range(100)], abs=1e-9)
@@ -186,7 +186,7 @@ def test_a_distribution_is_decoded_to_its_expected_value_and_its_tails(name: Age
 
 def test_corn_multiplies_the_conditional_probabilities() -> None:
     logits = drawn("corn")
-    found = torch.sigmoid(AGE_LOSSES["corn"].tasks(logits)).tolist()
+    found = torch.sigmoid(AGE_LOSSES["corn"].threshold_logits(logits)).tolist()
     for row, older in zip(logits.tolist(), found, strict=True):
         chance = 1.0
         for logit, probability in zip(row, older, strict=True):
@@ -196,14 +196,14 @@ def test_corn_multiplies_the_conditional_probabilities() -> None:
 
 @pytest.mark.parametrize("name", sorted(set(NAMES) - {"ordinal", "pairs", "coral"}))
 def test_tasks_do_not_contradict_each_other(name: AgeLossName) -> None:
-    tasks = AGE_LOSSES[name].tasks(drawn(name).float())
+    tasks = AGE_LOSSES[name].threshold_logits(drawn(name).float())
     assert (tasks.diff(dim=1) <= 1e-5).all()
     assert (age_ranks(tasks).diff(dim=1) >= 0).all()
 
 
 def test_a_regressed_age_is_read_off_to_a_fraction_and_held_within_0_to_100() -> None:
     logits = torch.tensor([[-3.0], [-2.4], [0.0137], [2.49], [9.0]])
-    years = expected_age(AGE_LOSSES["l2"].tasks(logits))
+    years = expected_age(AGE_LOSSES["l2"].threshold_logits(logits))
     assert years.tolist() == pytest.approx([0, 2, 50.274, 99.8, 100], abs=2e-4)
 
 

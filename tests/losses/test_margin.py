@@ -1,5 +1,3 @@
-"""Every head against a loop over rows and columns in plain Python, with the angle itself."""
-
 from __future__ import annotations
 
 import math
@@ -8,10 +6,12 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from face_analysis.losses import margin as fixed
 from face_analysis.losses import margin_adaptive as adaptive
+from face_analysis.losses.margin import cosines
 
 LIMIT = math.cos(math.pi - 0.5)
 EDGES = [1.0, -1.0, 1 - 1e-7, -1 + 1e-7, 0.0, LIMIT + 1e-4, LIMIT - 1e-4]
@@ -205,3 +205,37 @@ def test_running_statistics_move_by_their_momentum() -> None:
     assert float(std) == pytest.approx(0.99 * 5 + 0.01 * lengths.std(ddof=1))
     progress = adaptive.curricular_progress(torch.tensor([0.4, 0.6]), torch.tensor(0.3))
     assert float(progress) == pytest.approx(0.99 * 0.3 + 0.01 * 0.5)
+
+
+def inputs(dtype: torch.dtype) -> tuple[torch.Tensor, torch.Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    embeddings = F.normalize(torch.randn(7, 16, generator=generator, dtype=dtype)).requires_grad_()
+    class_weights = (torch.randn(11, 16, generator=generator, dtype=dtype) * 3).requires_grad_()
+    return embeddings, class_weights
+
+
+def test_they_and_their_gradients_are_those_of_normalised_centres() -> None:
+    found, expected = [], []
+    for function, into in ((cosines, found), (lambda x, w: F.linear(x, F.normalize(w)), expected)):
+        embeddings, class_weights = inputs(torch.float64)
+        result = function(embeddings, class_weights)
+        (result**3).sum().backward()
+        into += [result.detach(), embeddings.grad, class_weights.grad]
+    for ours, theirs in zip(found, expected, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-12, atol=1e-12)
+
+
+def test_their_gradient_is_that_of_finite_differences() -> None:
+    assert torch.autograd.gradcheck(cosines, inputs(torch.float64))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_a_centre_of_length_zero_gives_finite_numbers(dtype: torch.dtype) -> None:
+    embeddings, class_weights = inputs(dtype)
+    with torch.no_grad():
+        class_weights[3] = 0
+    result = cosines(embeddings, class_weights)
+    assert (result[:, 3] == 0).all()
+    result.sum().backward()
+    assert embeddings.grad is not None
+    assert embeddings.grad.isfinite().all()

@@ -16,8 +16,7 @@ from safetensors.numpy import save_file
 
 from face_analysis.errors import MissingFileError, ModelMismatchError
 from face_analysis.models.file_kind import kind_of, misplaced
-from face_analysis.models.original import import_original
-from face_analysis.models.original_backbone import read_original_backbone, read_tensors
+from face_analysis.models.original import import_original, read_original_backbone, read_tensors
 from face_analysis.zoo.find import find
 
 

@@ -11,7 +11,7 @@ from face_analysis.errors import UsageError
 from face_analysis.machine import Form
 from face_analysis.models.attributes import AttributeNetwork
 from face_analysis.models.backbone import build_backbone
-from face_analysis.models.layers import scaled_channels, unit_length
+from face_analysis.models.layers import scaled_channels, unit_norm
 from face_analysis.models.precision import for_inference
 from face_analysis.zoo.card import BackboneConfig
 
@@ -143,7 +143,7 @@ def test_widths_are_multiples_of_eight_and_at_least_sixteen() -> None:
 
 def test_zero_vector_has_no_length_and_no_nan() -> None:
     vectors = torch.tensor([[0.0, 0.0], [3.0, 4.0]], requires_grad=True)
-    output = unit_length(vectors)
+    output = unit_norm(vectors)
     output.sum().backward()
     assert torch.equal(output, torch.tensor([[0.0, 0.0], [0.6, 0.8]]))
     assert vectors.grad is not None

@@ -20,7 +20,7 @@ from face_analysis.images.chips import face_cutter
 from face_analysis.images.decode import decode
 from face_analysis.machine import Form
 from face_analysis.models.attributes import AttributeNetwork
-from face_analysis.models.mobilenet import MobileNet
+from face_analysis.models.mobilenets import MobileNet
 from face_analysis.models.precision import for_inference
 from face_analysis.models.pretrained import load_pretrained
 from face_analysis.models.sface import load_sface, read_sface

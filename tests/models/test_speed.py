@@ -10,7 +10,7 @@ from torch import nn
 
 from face_analysis.machine import Form
 from face_analysis.models.backbone import build_backbone
-from face_analysis.models.speed import architecture, measured, race, remembered
+from face_analysis.models.speed import architecture, images_per_second, measured, remembered
 from face_analysis.zoo.card import BackboneConfig
 
 
@@ -42,7 +42,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 def test_the_rates_are_those_of_as_many_images_as_are_asked_for(clock: Clock) -> None:
     """At 16 images the way with the long start is the faster one, at 1 it is not."""
     ways = {"start": clock.way("start", 0.0035, 0.001), "even": clock.way("even", 0, 0.002)}
-    rates = race(ways, 16, seconds=10, clock=clock)
+    rates = images_per_second(ways, 16, seconds=10, clock=clock)
     assert rates == pytest.approx({"start": 16 / 0.0195, "even": 16 / 0.032})
 
 
@@ -52,7 +52,7 @@ def test_a_slow_way_is_left_behind_and_keeps_its_rate(clock: Clock) -> None:
         "slow": clock.way("slow", 0, 0.1),
         "mid": clock.way("mid", 0, 0.0012),
     }
-    rates = race(ways, 16, seconds=10, clock=clock)
+    rates = images_per_second(ways, 16, seconds=10, clock=clock)
     assert rates == pytest.approx({"fast": 1000, "slow": 10, "mid": 1 / 0.0012})
     assert ("slow", 4) not in clock.calls
     assert {("fast", 16), ("mid", 16)} <= set(clock.calls)
@@ -60,7 +60,7 @@ def test_a_slow_way_is_left_behind_and_keeps_its_rate(clock: Clock) -> None:
 
 def test_the_race_ends_when_its_time_is_over(clock: Clock) -> None:
     ways = {"one": clock.way("one", 0, 1.0), "two": clock.way("two", 0, 1.1)}
-    race(ways, 16, seconds=1, clock=clock)
+    images_per_second(ways, 16, seconds=1, clock=clock)
     assert clock.now == pytest.approx(2 * 2.1), "a call unmeasured and one measured, of one image"
 
 
@@ -74,7 +74,7 @@ def test_each_way_is_called_once_before_it_is_timed(clock: Clock) -> None:
 
         return run
 
-    rates = race({"a": way("a"), "b": way("b")}, 1, seconds=100, clock=clock)
+    rates = images_per_second({"a": way("a"), "b": way("b")}, 1, seconds=100, clock=clock)
     assert rates == pytest.approx({"a": 1000, "b": 1000})
 
 

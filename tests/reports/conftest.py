@@ -8,7 +8,7 @@ import pytest
 from face_analysis.cli.main import main
 from face_analysis.files import write_csv
 from face_analysis.matching.features.feature_set import EMBEDDINGS, INDEX
-from face_analysis.reports.runs.comparison import Comparison, compare
+from face_analysis.reports.runs.comparison import RunComparison, compare
 from face_analysis.reports.runs.training_runs import read_runs
 from tests.reports.run_folders import write_run
 
@@ -58,6 +58,6 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 
 
 @pytest.fixture(scope="session")
-def comparison(folders: list[Path]) -> Comparison:
+def comparison(folders: list[Path]) -> RunComparison:
     """Of these runs."""
     return compare(read_runs(folders))

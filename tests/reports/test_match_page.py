@@ -12,13 +12,12 @@ from PIL import Image
 from face_analysis.cli.main import main
 from face_analysis.datasets.attributes import Attribute
 from face_analysis.errors import MissingFileError, PackedFileError
-from face_analysis.evaluation.groups import evaluate
-from face_analysis.reports.attributes.files import write_report
-from face_analysis.reports.attributes.section import read_attributes
+from face_analysis.evaluation.attributes_by_group import evaluate
+from face_analysis.reports.attributes.report import read_attributes, write_report
 from face_analysis.reports.matches.hard_pairs import MOST_PAIRS, hard_pairs
-from face_analysis.reports.measure_text import PERCEIVED
+from face_analysis.reports.style import PERCEIVED
 from tests.reports.browser import assert_shown_whole, needs_chromium
-from tests.reports.test_audit_page import Parsed
+from tests.reports.test_audit import Parsed
 
 
 @pytest.fixture(scope="module")

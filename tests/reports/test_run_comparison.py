@@ -2,9 +2,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from face_analysis.reports.runs.comparison import Comparison, compare
+from face_analysis.reports.runs.comparison import RunComparison, compare
 from face_analysis.reports.runs.figures import curve_figure
-from face_analysis.reports.runs.tables import (
+from face_analysis.reports.runs.report import (
     group_table,
     measure_table,
     settings_table,
@@ -25,7 +25,7 @@ def attribute_run(folder: Path) -> Path:
     return write_folder(folder, {"attribute": ["age"], "epochs": 1, "seed": 0}, columns, rows, finished=True)
 
 
-def test_runs_that_differ_by_their_seed_alone_are_one_group(comparison: Comparison) -> None:
+def test_runs_that_differ_by_their_seed_alone_are_one_group(comparison: RunComparison) -> None:
     labels = {group.label: [run.name for run in group.runs] for group in comparison.groups}
     assert labels == {
         "head arcface (3 runs)": ["arcface_0", "arcface_1", "arcface_2"],
@@ -51,7 +51,7 @@ def test_a_long_label_names_what_tells_groups_apart(tmp_path: Path) -> None:
     assert found.differing == ("train_list", "model_licence")
 
 
-def test_the_tables_tell_settings_ends_and_measures(comparison: Comparison) -> None:
+def test_the_tables_tell_settings_ends_and_measures(comparison: RunComparison) -> None:
     settings = settings_table(comparison)
     assert settings.heads == ("run", "head", "seed", "trained")
     assert settings.rows[1:4] == [
@@ -70,7 +70,7 @@ def test_the_tables_tell_settings_ends_and_measures(comparison: Comparison) -> N
     ]
 
 
-def test_the_mean_of_a_group_is_of_its_finished_runs(comparison: Comparison) -> None:
+def test_the_mean_of_a_group_is_of_its_finished_runs(comparison: RunComparison) -> None:
     assert group_table(comparison).rows == [
         ("head arcface (3 runs)", "72.50 [71.00, 74.00]", "2 of 3"),
         ("head cosface (2 runs)", "68.00 [66.00, 70.00]", "2 of 2"),

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from face_analysis.cli.main import main
-from face_analysis.reports.runs.comparison import Comparison
+from face_analysis.reports.runs.comparison import RunComparison
 from face_analysis.reports.runs.figures import curve_figure
 from tests.reports.browser import assert_shown_whole, needs_chromium
-from tests.reports.test_audit_page import Parsed
+from tests.reports.test_audit import Parsed
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +52,7 @@ def test_a_loss_is_smoothed_over_two_neighbours_on_either_side(report: Path) -> 
     assert "smoothed" not in rows_of(report / "curve_val_a_accuracy.csv")[0]
 
 
-def test_a_group_is_drawn_as_its_mean_and_band_as_far_as_all_runs_came(comparison: Comparison) -> None:
+def test_a_group_is_drawn_as_its_mean_and_band_as_far_as_all_runs_came(comparison: RunComparison) -> None:
     (axes,) = curve_figure(comparison, "val_a_accuracy").axes
     arcface, cosface = (line for line in axes.get_lines() if line.get_linewidth() > 1.5)
     images = np.array([40, 80, 120])
@@ -69,7 +69,7 @@ def test_a_group_is_drawn_as_its_mean_and_band_as_far_as_all_runs_came(compariso
     assert arcface.get_linestyle() != cosface.get_linestyle()
 
 
-def test_beyond_the_end_of_an_unfinished_run_the_others_go_on_singly(comparison: Comparison) -> None:
+def test_beyond_the_end_of_an_unfinished_run_the_others_go_on_singly(comparison: RunComparison) -> None:
     (axes,) = curve_figure(comparison, "val_a_accuracy").axes
     thin = [line for line in axes.get_lines() if line.get_linewidth() == 1]
     assert [list(line.get_ydata()) for line in thin] == [pytest.approx([71, 70]), pytest.approx([73, 74])]

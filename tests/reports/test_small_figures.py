@@ -7,17 +7,17 @@ import pytest
 from matplotlib.figure import Figure
 
 from face_analysis.evaluation.calibration import reliability
-from face_analysis.evaluation.demographics import Rates, demographic_report
 from face_analysis.evaluation.intervals import Estimate
 from face_analysis.evaluation.score_histogram import BINS, ScoreHistogram
-from face_analysis.reports.attributes.calibration_figures import reliability_figure
+from face_analysis.evaluation.verification_by_group import Rates, demographic_report
+from face_analysis.reports.attributes.calibration import reliability_figure
 from face_analysis.reports.attributes.figures import age_figure
+from face_analysis.reports.identification import cmc_figure
 from face_analysis.reports.matches.score_figures import group_score_figure, score_figure
 from face_analysis.reports.rate_figures import heat_figure
 from face_analysis.reports.runs.comparison import compare
 from face_analysis.reports.runs.figures import curve_figure
 from face_analysis.reports.runs.training_runs import read_runs
-from face_analysis.reports.verification.identification_files import cmc_figure
 from tests.reports.run_folders import write_run
 
 

@@ -9,7 +9,7 @@ import pytest
 from torch import Tensor, nn
 
 from face_analysis.datasets.pairs.pairs import Pairs
-from face_analysis.datasets.pairs.writer import write_pair_set
+from face_analysis.datasets.pairs.sets import write_pair_set
 from face_analysis.images.decode import decode
 from face_analysis.models.layers import Backbone
 from face_analysis.training import callbacks

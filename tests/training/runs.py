@@ -35,7 +35,7 @@ def saved(run: Path) -> dict[str, Any]:
 
 
 def saved_weights(run: Path) -> dict[str, torch.Tensor]:
-    """With the centres of the classes, where there are any."""
+    """With the weights of the classes, where there are any."""
     content = saved(run)
     return {**content["state_dict"], **content.get("classes", {})}
 

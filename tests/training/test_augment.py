@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from face_analysis.training.augmentation.augment import augment
-from face_analysis.training.augmentation.draws import Draws
+from face_analysis.training.augment import augment
+from face_analysis.training.draws import Draws
 
 
 def test_without_jitter_each_image_is_itself_or_its_mirror_and_both_occur() -> None:

@@ -10,8 +10,8 @@ from PIL import Image as Pillow
 from scipy.fft import dctn, idctn
 from sklearn.datasets import load_sample_image
 
-from face_analysis.training.augmentation.degrade import LUMINANCE, coarse, covered, degrade, jpeg
-from face_analysis.training.augmentation.draws import Draws
+from face_analysis.training.augment import LUMINANCE, coarse, covered, degrade, jpeg
+from face_analysis.training.draws import Draws
 
 
 @pytest.fixture(scope="module")

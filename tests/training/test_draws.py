@@ -11,7 +11,7 @@ from scipy.stats import kstest
 
 from face_analysis.datasets.faces import FaceBatch
 from face_analysis.models.attributes import AttributeNetwork
-from face_analysis.training.augmentation.draws import Draws, splitmix64
+from face_analysis.training.draws import Draws, splitmix64
 from face_analysis.training.options import TrainOptions
 from face_analysis.training.tasks.attributes import AttributeTask
 

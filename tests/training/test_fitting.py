@@ -14,10 +14,10 @@ from face_analysis.machine import MachineOptions
 from face_analysis.models.attributes import AttributeNetwork
 from face_analysis.models.backbone import build_backbone
 from face_analysis.training import fitting
-from face_analysis.training.fitting import estimated, fitted
+from face_analysis.training.fitting import estimate_memory, fit_to_memory
 from face_analysis.training.options import TrainOptions
+from face_analysis.training.pass_memory import TensorMemory, peak
 from face_analysis.training.run import train
-from face_analysis.training.tensor_memory import TensorMemory
 from tests.training.runs import losses
 
 MIB, GIB = 2**20, 2**30
@@ -55,25 +55,25 @@ def test_an_image_takes_the_same_whatever_their_number() -> None:
     options, _ = made()
     backbone = build_backbone(options.backbone_config).train().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     cpu = torch.device("cpu")
-    few, more, most = (fitting._peak(backbone, options, count, cpu) for count in (4, 8, 16))
+    few, more, most = (peak(backbone, options, count, cpu) for count in (4, 8, 16))
     assert (most - more) / 8 == pytest.approx((more - few) / 4, rel=0.05)
 
 
 def test_computing_units_again_takes_less_of_an_image_and_an_average_more_in_all() -> None:
-    plain = estimated(*made())
-    assert estimated(*made(checkpointing=True)).an_image < 0.9 * plain.an_image
-    assert estimated(*made(precision="bf16-mixed")).an_image < 0.8 * plain.an_image
-    assert estimated(*made(freeze=8)).an_image < 0.5 * plain.an_image
-    assert estimated(*made(ema=0.9)).state > plain.state
-    assert estimated(*made(optimizer="adamw")).state > plain.state
-    assert estimated(*made(workers=4)).loading > plain.loading
+    plain = estimate_memory(*made())
+    assert estimate_memory(*made(checkpointing=True)).an_image < 0.9 * plain.an_image
+    assert estimate_memory(*made(precision="bf16-mixed")).an_image < 0.8 * plain.an_image
+    assert estimate_memory(*made(freeze=8)).an_image < 0.5 * plain.an_image
+    assert estimate_memory(*made(ema=0.9)).state > plain.state
+    assert estimate_memory(*made(optimizer="adamw")).state > plain.state
+    assert estimate_memory(*made(workers=4)).loading > plain.loading
 
 
 def test_classes_take_their_centres_momenta_gradient_and_copies() -> None:
     options, _ = made(attribute=("recognition",), embedding_size=128, batch_size=64)
     network = build_backbone(options.backbone_config)
     a_centre = 128 * 4
-    assert estimated(options, network, 10_000).classes == 10_000 * a_centre * (2 + 1 + 4)
+    assert estimate_memory(options, network, 10_000).classes == 10_000 * a_centre * (2 + 1 + 4)
 
 
 @pytest.mark.parametrize(
@@ -83,10 +83,10 @@ def test_a_step_has_the_fewest_parts_that_fit(
     images: int, parts: int, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     options, network = made(batch_size=384)
-    room = estimated(options, network).more(images)
+    room = estimate_memory(options, network).more(images)
     monkeypatch.setattr(fitting, "free_memory", lambda: int(room / 0.9) + MIB)
     with caplog.at_level(logging.INFO):
-        assert fitted(options, network).accumulate == parts
+        assert fit_to_memory(options, network).accumulate == parts
     said = caplog.text
     assert ("batch norm sees" in said) == (parts > 1)
     assert f"{384 // parts} images in the network" in said
@@ -95,15 +95,17 @@ def test_a_step_has_the_fewest_parts_that_fit(
 def test_parts_hold_whole_people(monkeypatch: pytest.MonkeyPatch) -> None:
     options, _ = made(attribute=("recognition",), batch_size=48, images_per_person=8)
     network = build_backbone(options.backbone_config)
-    monkeypatch.setattr(fitting, "free_memory", lambda: int(estimated(options, network, 10).more(14) / 0.9))
-    assert fitted(options, network, 10).accumulate == 6
+    monkeypatch.setattr(
+        fitting, "free_memory", lambda: int(estimate_memory(options, network, 10).more(14) / 0.9)
+    )
+    assert fit_to_memory(options, network, 10).accumulate == 6
 
 
 def test_what_cannot_fit_is_refused_with_the_numbers_and_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
     options, network = made(batch_size=8)
     monkeypatch.setattr(fitting, "free_memory", lambda: 10 * MIB)
     with pytest.raises(UsageError, match=r"2 images in the network.* 0\.01 GiB are free.*--checkpointing"):
-        fitted(options, network)
+        fit_to_memory(options, network)
 
 
 def test_classes_that_cannot_fit_are_refused_before_they_are_made(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -111,14 +113,16 @@ def test_classes_that_cannot_fit_are_refused_before_they_are_made(monkeypatch: p
     network = build_backbone(options.backbone_config)
     monkeypatch.setattr(fitting, "free_memory", lambda: 4 * GIB)
     with pytest.raises(UsageError, match=r"classes 1[0-9]{4}\.\d\d.*--sample_rate"):
-        fitted(options, network, 1_000_000_000)
+        fit_to_memory(options, network, 1_000_000_000)
 
 
 def test_parts_that_are_told_and_do_not_fit_name_those_that_do(monkeypatch: pytest.MonkeyPatch) -> None:
     options, network = made(batch_size=384, accumulate=2)
-    monkeypatch.setattr(fitting, "free_memory", lambda: int(estimated(options, network).more(100) / 0.9))
+    monkeypatch.setattr(
+        fitting, "free_memory", lambda: int(estimate_memory(options, network).more(100) / 0.9)
+    )
     with pytest.raises(UsageError, match=r"192 images in the network at once.*give --accumulate 4, or leave"):
-        fitted(options, network)
+        fit_to_memory(options, network)
 
 
 def test_the_estimate_draws_nothing_and_changes_no_weight() -> None:
@@ -127,7 +131,7 @@ def test_the_estimate_draws_nothing_and_changes_no_weight() -> None:
     torch.manual_seed(3)
     expected = torch.rand(2)
     torch.manual_seed(3)
-    estimated(options, network)
+    estimate_memory(options, network)
     assert torch.equal(torch.rand(2), expected)
     assert all(torch.equal(tensor, before[name]) for name, tensor in network.state_dict().items())
 
@@ -137,7 +141,7 @@ def test_a_run_with_little_memory_learns_as_one_whose_parts_were_told(
 ) -> None:
     train(options(accumulate=3, output=tmp_path / "told", epochs=1))
     network = made()[1]
-    room = estimated(options(), network).more(3)
+    room = estimate_memory(options(), network).more(3)
     monkeypatch.setattr(fitting, "free_memory", lambda: int(room / 0.9))
     train(options(accumulate=0, epochs=1))
     config = yaml.safe_load((tmp_path / "run" / "config.yaml").read_text())

@@ -32,12 +32,12 @@ def threads() -> Iterator[None]:
     [
         ("auto", None, BF16, "bf16-mixed", "measured 20 images/s; float32 10"),
         ("auto", None, F32, "32-true", "measured 10 images/s; bf16 5"),
-        ("bf16-mixed", None, {}, "bf16-mixed", "as told"),
-        ("32-true", None, {}, "32-true", "as told"),
+        ("bf16-mixed", None, {}, "bf16-mixed", "as given"),
+        ("32-true", None, {}, "32-true", "as given"),
         ("auto", "bf16-mixed", {}, "bf16-mixed", "as the run began"),
         ("auto", "64-true", {}, "64-true", "as the run began"),
         ("auto", "16-mixed", F32, "32-true", "measured 10 images/s; bf16 5"),
-        ("32-true", "64-true", {}, "32-true", "as told"),
+        ("32-true", "64-true", {}, "32-true", "as given"),
     ],
 )
 def test_the_number_format_is_as_told_or_as_the_run_began_or_else_the_fastest(

@@ -14,8 +14,7 @@ import torch
 from safetensors import safe_open
 
 from face_analysis.errors import EmptyDataError
-from face_analysis.reports.attributes.files import write_report
-from face_analysis.reports.attributes.tables import overall_table
+from face_analysis.reports.attributes.report import overall_table, write_report
 from face_analysis.training.finish import finish_attributes
 from face_analysis.training.options import TrainOptions
 from face_analysis.training.plan import plan_of

@@ -10,8 +10,8 @@ from scipy.stats import beta, kstest
 
 from face_analysis.errors import UsageError
 from face_analysis.losses.processes import rank
-from face_analysis.training.augmentation.draws import Draws
-from face_analysis.training.augmentation.mixup import mixed, mixing_share
+from face_analysis.training.augment import mixed, mixing_weight
+from face_analysis.training.draws import Draws
 from face_analysis.training.options import TrainOptions
 from face_analysis.training.run import train
 from face_analysis.training.tasks import attributes
@@ -24,9 +24,9 @@ COUNT = 11
 
 @pytest.mark.parametrize("strength", [0.2, 1.0, 3.0])
 def test_shares_are_distributed_as_a_beta(strength: float) -> None:
-    shares = [mixing_share(strength, 1, step) for step in range(2000)]
+    shares = [mixing_weight(strength, 1, step) for step in range(2000)]
     assert kstest(shares, beta(strength, strength).cdf).pvalue > 0.01
-    assert mixing_share(strength, 1, 7) == shares[7]
+    assert mixing_weight(strength, 1, 7) == shares[7]
 
 
 def batch(rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, Draws]:
@@ -66,10 +66,10 @@ def test_a_mixed_loss_is_that_of_both_labels_by_their_shares(
 ) -> None:
     """At a share of 1 the losses are those without mixing, at 0 those of the partners' images and labels."""
     train(options(epochs=1))
-    monkeypatch.setattr(attributes, "mixing_share", lambda *_: 1.0)
+    monkeypatch.setattr(attributes, "mixing_weight", lambda *_: 1.0)
     train(options(epochs=1, mixup=0.3, output=tmp_path / "own"))
     assert losses(tmp_path / "own") == losses(tmp_path / "run")
-    monkeypatch.setattr(attributes, "mixing_share", lambda *_: 0.0)
+    monkeypatch.setattr(attributes, "mixing_weight", lambda *_: 0.0)
     train(options(epochs=1, mixup=0.3, output=tmp_path / "others", dropout=0.0))
     train(options(epochs=1, output=tmp_path / "plain", dropout=0.0))
     assert losses(tmp_path / "others") == pytest.approx(losses(tmp_path / "plain"), rel=1e-4)

@@ -6,10 +6,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from face_analysis.losses.cosines import cosines
-from face_analysis.losses.margin import best_subcentres
+from face_analysis.losses.margin import best_subcentres, cosines
 from face_analysis.losses.processes import rank
-from face_analysis.training.tasks.partial_fc import ClassCentres, head_memory, share_of
+from face_analysis.training.tasks.partial_fc import ClassWeights, classes_of, head_memory
 from tests.training.processes import together
 
 CLASSES, SIZE = 23, 8
@@ -21,34 +20,34 @@ def batch(step: int) -> tuple[Tensor, Tensor]:
     return embeddings, torch.randint(CLASSES, (6,), generator=generator)
 
 
-def loss_of(embeddings: Tensor, centres: Tensor, labels: Tensor) -> Tensor:
-    logits = best_subcentres(cosines(embeddings, centres.flatten(0, 1)), centres.shape[1])
+def loss_of(embeddings: Tensor, weights: Tensor, labels: Tensor) -> Tensor:
+    logits = best_subcentres(cosines(embeddings, weights.flatten(0, 1)), weights.shape[1])
     return torch.nn.functional.cross_entropy(8 * logits, labels)
 
 
 @pytest.mark.parametrize("parts", [1, 2])
 @pytest.mark.parametrize("subcentres", [1, 3])
 def test_with_all_classes_it_is_sgd_of_torch(subcentres: int, parts: int) -> None:
-    classes = ClassCentres(CLASSES, SIZE, subcentres=subcentres)
-    weight = torch.nn.Parameter(classes.centres.clone())
+    classes = ClassWeights(CLASSES, SIZE, subcentres=subcentres)
+    weight = torch.nn.Parameter(classes.weights.clone())
     optimiser = torch.optim.SGD([weight], lr=0.3, momentum=0.9, weight_decay=0.01)
     for step in range(5):
         for part in range(parts):
             embeddings, labels = batch(parts * step + part)
             sample, columns = classes.sample(labels, step)
-            loss_of(embeddings, sample.centres, columns).backward()
+            loss_of(embeddings, sample.weights, columns).backward()
             loss_of(embeddings, weight, labels).backward()
         classes.update(0.3, 0.9, 0.01)
         optimiser.step()
         optimiser.zero_grad()
-        torch.testing.assert_close(classes.centres, weight.detach())
+        torch.testing.assert_close(classes.weights, weight.detach())
 
 
 @pytest.mark.parametrize("parts", [1, 2])
 def test_a_sample_has_every_positive_and_moves_only_its_rows(parts: int) -> None:
     """Against a loop that keeps one momentum a class, and leaves classes alone that a step does not use."""
-    classes = ClassCentres(CLASSES, SIZE, rate=0.4)
-    centres = {row: classes.centres[row, 0].clone() for row in range(CLASSES)}
+    classes = ClassWeights(CLASSES, SIZE, rate=0.4)
+    weights = {row: classes.weights[row, 0].clone() for row in range(CLASSES)}
     momenta = {row: torch.zeros(SIZE) for row in range(CLASSES)}
     for step in range(6):
         gradients: dict[int, Tensor] = {}
@@ -61,22 +60,22 @@ def test_a_sample_has_every_positive_and_moves_only_its_rows(parts: int) -> None
             assert len(rows) == max(9, len(set(labels.tolist())))
             assert set(labels.tolist()) <= set(rows)
             assert [rows[column] for column in columns.tolist()] == labels.tolist()
-            own = torch.stack([centres[row] for row in rows]).requires_grad_()
+            own = torch.stack([weights[row] for row in rows]).requires_grad_()
             loss_of(embeddings, own[:, None], columns).backward()
             assert own.grad is not None
             for row, gradient in zip(rows, own.grad, strict=True):
                 gradients[row] = gradients.get(row, torch.zeros(SIZE)) + gradient
-            loss_of(embeddings, sample.centres, columns).backward()
+            loss_of(embeddings, sample.weights, columns).backward()
         classes.update(0.3, 0.9, 0.01)
         for row, gradient in gradients.items():
-            momenta[row] = 0.9 * momenta[row] + gradient + 0.01 * centres[row]
-            centres[row] = centres[row] - 0.3 * momenta[row]
-        expected = torch.stack([centres[row] for row in range(CLASSES)])
-        torch.testing.assert_close(classes.centres[:, 0], expected)
+            momenta[row] = 0.9 * momenta[row] + gradient + 0.01 * weights[row]
+            weights[row] = weights[row] - 0.3 * momenta[row]
+        expected = torch.stack([weights[row] for row in range(CLASSES)])
+        torch.testing.assert_close(classes.weights[:, 0], expected)
 
 
 def test_samples_change_from_step_to_step_and_repeat_for_the_same_step() -> None:
-    classes, labels = ClassCentres(1000, SIZE, rate=0.1, seed=3), torch.arange(4)
+    classes, labels = ClassWeights(1000, SIZE, rate=0.1, seed=3), torch.arange(4)
     drawn = [classes.sample(labels, step)[0].rows for step in (1, 2, 1)]
     assert drawn[0] is not None
     assert drawn[1] is not None
@@ -87,22 +86,22 @@ def test_samples_change_from_step_to_step_and_repeat_for_the_same_step() -> None
 
 def split_run(rate: float, steps: int) -> dict[str, Tensor]:
     """Steps in one of several processes; the first gives what all have, and every one its samples."""
-    classes = ClassCentres(CLASSES, SIZE, rate=rate, seed=7)
+    classes = ClassWeights(CLASSES, SIZE, rate=rate, seed=7)
     for step in range(steps):
         labels = classes.own_labels(batch(step)[1])
         sample, columns = classes.sample(labels, step)
         if sample.rows is not None:
             assert set(labels[labels >= 0].tolist()) <= set(sample.rows.tolist())
             assert [int(sample.rows[c]) for c in columns if c >= 0] == labels[labels >= 0].tolist()
-        (sample.centres.sum() * (step + 1)).backward()
+        (sample.weights.sum() * (step + 1)).backward()
         classes.update(0.1, 0.9, 0.01)
     return {**classes.whole(), "rank": torch.tensor(rank())}
 
 
 def reload(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    classes = ClassCentres(CLASSES, SIZE, seed=1)
+    classes = ClassWeights(CLASSES, SIZE, seed=1)
     classes.load_whole(state)
-    torch.testing.assert_close(classes.centres, state["centres"][classes.own.start : classes.own.stop])
+    torch.testing.assert_close(classes.weights, state["centres"][classes.own.start : classes.own.stop])
     return classes.whole()
 
 
@@ -124,12 +123,12 @@ def test_every_process_samples_its_own_positives(tmp_path: Path) -> None:
 
 def test_shares_cover_all_classes_once() -> None:
     for classes, processes in ((10, 3), (2, 4), (85_742, 8)):
-        shares = [share_of(classes, process, processes) for process in range(processes)]
+        shares = [classes_of(classes, process, processes) for process in range(processes)]
         assert [code for share in shares for code in share] == list(range(classes))
         assert max(map(len, shares)) - min(map(len, shares)) <= 1
 
 
 def test_the_memory_told_is_that_of_the_tensors() -> None:
     text = head_memory(1_000_000, 512, 128, 0.1, 1).text
-    centres = 1_000_000 * 512 * 4 / 2**20
-    assert f"centres and momenta {2 * centres:,.0f}" in text
+    weights = 1_000_000 * 512 * 4 / 2**20
+    assert f"weights and momenta {2 * weights:,.0f}" in text

@@ -85,7 +85,7 @@ def test_every_head_learns_to_tell_the_kinds_apart(
 def test_the_first_loss_is_that_of_a_straight_line(
     recognition: MakeOptions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """ArcFace by its formula, over centres read from the task itself, on the images it saw."""
+    """ArcFace by its formula, over class weights read from the task itself, on the images it saw."""
     expected = []
     step = RecognitionTask.training_step
 
@@ -94,10 +94,10 @@ def test_the_first_loss_is_that_of_a_straight_line(
             images = self.augmented(batch)  # type: ignore[arg-type]
             with torch.no_grad():
                 found = self.network(images).double()
-            centres = torch.nn.functional.normalize(self.centres.centres[:, 0].double())
+            weights = torch.nn.functional.normalize(self.class_weights.weights[:, 0].double())
             total = 0.0
             for row, label in zip(found, batch.labels[:, 0].tolist(), strict=True):  # type: ignore[attr-defined]
-                cosines = (centres @ row).tolist()
+                cosines = (weights @ row).tolist()
                 cosines[label] = math.cos(math.acos(cosines[label]) + 0.5)
                 total += math.log(sum(math.exp(64 * c) for c in cosines)) - 64 * cosines[label]
             expected.append(total / len(found))

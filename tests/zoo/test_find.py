@@ -18,7 +18,7 @@ from face_analysis.errors import (
     WriteError,
 )
 from face_analysis.zoo.catalogue import CATALOGUE
-from face_analysis.zoo.find import cache_folder, find, find_entry, take_in
+from face_analysis.zoo.find import add_to_cache, cache_folder, find, find_entry
 from tests.zoo.conftest import CONTENT, Server, carry, entry
 
 NOWHERE = "http://127.0.0.1:9/model.bin"
@@ -168,7 +168,7 @@ def test_a_file_taken_in_is_found_afterwards_under_its_own_name(
 ) -> None:
     monkeypatch.setitem(CATALOGUE, "toy", entry())
     (tmp_path / "from_a_stick").write_bytes(CONTENT)
-    assert take_in(tmp_path / "from_a_stick") == cache / "model.bin"
+    assert add_to_cache(tmp_path / "from_a_stick") == cache / "model.bin"
     assert find("toy").read_bytes() == CONTENT
     assert [file.name for file in cache.iterdir()] == ["model.bin"]
 
@@ -179,14 +179,14 @@ def test_a_file_taken_in_replaces_a_damaged_one(
     monkeypatch.setitem(CATALOGUE, "toy", entry())
     fill(cache, b"damaged")
     (tmp_path / "model").write_bytes(CONTENT)
-    assert take_in(tmp_path / "model").read_bytes() == CONTENT
+    assert add_to_cache(tmp_path / "model").read_bytes() == CONTENT
 
 
 def test_only_files_of_the_catalogue_are_taken_in(tmp_path: Path, cache: Path) -> None:
     (tmp_path / CATALOGUE["yunet"].file).write_bytes(CONTENT)
     with pytest.raises(UnknownModelError) as caught:
-        take_in(tmp_path / CATALOGUE["yunet"].file)
+        add_to_cache(tmp_path / CATALOGUE["yunet"].file)
     assert all(f"{model.name} {model.sha256}" in str(caught.value) for model in CATALOGUE.values())
     with pytest.raises(MissingFileError):
-        take_in(tmp_path / "gone.onnx")
+        add_to_cache(tmp_path / "gone.onnx")
     assert not cache.exists()

@@ -96,7 +96,7 @@ def normalize(arguments: Sequence[str]) -> int:
     options = parse("annotations normalize", NormalizeOptions, arguments)
     from face_analysis.datasets.annotations import convert, set_rows
     from face_analysis.datasets.lists.public_sets import PUBLIC_SETS
-    from face_analysis.datasets.lists.writer import write_image_list
+    from face_analysis.datasets.lists.writers import write_image_list
 
     public = PUBLIC_SETS[options.dataset]
     found = convert(public, set_rows(public, options.source, options.image_list), options.source)
@@ -142,8 +142,7 @@ def folder(arguments: Sequence[str]) -> int:
 
 
 def _writer(form: ListFormat) -> Callable[[Path, ImageList], None]:
-    from face_analysis.datasets.lists.text_writer import write_text_list
-    from face_analysis.datasets.lists.writer import write_image_list
+    from face_analysis.datasets.lists.writers import write_image_list, write_text_list
 
     return write_text_list if form == "text" else write_image_list
 
@@ -155,9 +154,8 @@ def split(arguments: Sequence[str]) -> int:
         raise UsageError("--names takes a name of its own for each of --shares")
     if any(Path(name).name != name for name in options.names):
         raise UsageError(f"--names {' '.join(options.names)}: give names without folders")
-    from face_analysis.datasets.lists.group_files import read_groups
     from face_analysis.datasets.lists.image_list import read_image_list
-    from face_analysis.datasets.lists.splits import split_list
+    from face_analysis.datasets.lists.splits import read_groups, split_list
 
     groups = read_groups(options.groups) if options.groups is not None else None
     listed = read_image_list(options.list)
@@ -201,9 +199,9 @@ def count(arguments: Sequence[str]) -> int:
     lists = {str(path): read_image_list(path) for path in options.lists}
     if options.attribute is not None:
         return _count_labels(options, options.attribute, lists)
-    from face_analysis.datasets.lists.label_groups import count_groups
-    from face_analysis.reports.figure_style import figure_style
+    from face_analysis.datasets.attributes import count_groups
     from face_analysis.reports.label_counts import counts_csv, counts_figure, counts_markdown
+    from face_analysis.reports.style import figure_style
 
     counts = {name: count_groups(listed.labels, len(listed)) for name, listed in lists.items()}
     with _count_claim(options):

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class AuditOptions(MachineOptions):
-    """What an audit is told."""
+    """The options of `audit`."""
 
     lists: Annotated[
         tuple[Path, ...],
@@ -55,8 +55,7 @@ def main(arguments: Sequence[str]) -> int:
 
     from face_analysis.audit.report import audit
     from face_analysis.audit.scan import scan
-    from face_analysis.reports.audit.files import write_tables
-    from face_analysis.reports.audit.page import audit_page
+    from face_analysis.reports.audit import audit_page, write_tables
 
     images = _images(options)
     with claim_folder(options.dest, (*options.lists, options.source), overwrite=options.overwrite):
@@ -73,8 +72,10 @@ def main(arguments: Sequence[str]) -> int:
             _fix(report, options)
     print(f"\nreport: {options.dest / 'audit.html'}")
     if complete.reasons:
-        told = f"{len(complete.reasons)} images could not be read: see {options.dest / 'unreadable.csv'}"
-        print(told + first_reasons(complete.reasons.values()), file=sys.stderr)
+        unreadable = (
+            f"{len(complete.reasons)} images could not be read: see {options.dest / 'unreadable.csv'}"
+        )
+        print(unreadable + first_reasons(complete.reasons.values()), file=sys.stderr)
     return 1 if complete.reasons else 0
 
 
@@ -129,7 +130,7 @@ def _table(report: AuditReport) -> str:
 
 def _fix(report: AuditReport, options: AuditOptions) -> None:
     from face_analysis.audit.labels import clean
-    from face_analysis.reports.audit.files import write_cleaned
+    from face_analysis.reports.audit import write_cleaned
 
     assert options.fix is not None
     about = (report.groups, report.labels, report.subjects, report.images.part)

@@ -47,9 +47,8 @@ def main(arguments: Sequence[str]) -> int:
     from face_analysis.inference.form import FormChoice
     from face_analysis.memory import keep_freed_memory
     from face_analysis.models.weights import load_attributes, save_model
-    from face_analysis.reports.attributes.calibration_files import calibration_table, write_calibration
-    from face_analysis.reports.attributes.files import write_report
-    from face_analysis.reports.attributes.tables import overall_table
+    from face_analysis.reports.attributes.calibration import calibration_table, write_calibration
+    from face_analysis.reports.attributes.report import overall_table, write_report
 
     keep_freed_memory()
     model = load_attributes(options.model)

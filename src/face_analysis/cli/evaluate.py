@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluateOptions(EmbedderOptions):
-    """What an evaluation is told."""
+    """The options of `evaluate`."""
 
     dest: Annotated[Path, Opt("folder for the tables and figures", "-d")]
     predictions: Annotated[
@@ -51,7 +51,7 @@ class EvaluateOptions(EmbedderOptions):
     ] = None
     card: Annotated[
         Path | None,
-        Opt("threshold.json of a match, at whose threshold the rates of verification sets are told"),
+        Opt("threshold.json of a match, at whose threshold the rates of verification sets are reported"),
     ] = None
     workers: Annotated[int, Opt("threads that decode and align the images of IJB", "-w")] = 2
     no_flip: Annotated[bool, Opt("do not add the embedding of the mirrored chip")] = False
@@ -75,10 +75,9 @@ def _evaluate(predictions: Path, labels: Path, options: EvaluateOptions) -> int:
 
     from face_analysis.datasets.lists.image_list import read_image_list
     from face_analysis.datasets.predictions.tables import read_predictions
-    from face_analysis.evaluation.groups import evaluate
+    from face_analysis.evaluation.attributes_by_group import evaluate
     from face_analysis.evaluation.join import join
-    from face_analysis.reports.attributes.files import write_report
-    from face_analysis.reports.attributes.tables import overall_table
+    from face_analysis.reports.attributes.report import overall_table, write_report
 
     listed = read_image_list(labels)
     watch = partial(tqdm, desc="evaluate", unit=" lines", unit_scale=True)
@@ -112,7 +111,7 @@ def _verify(options: EvaluateOptions) -> int:
     from face_analysis.inference.ijb import verify_ijb
     from face_analysis.inference.verify import verify_set
     from face_analysis.matching.thresholds import read_threshold
-    from face_analysis.reports.verification.files import verification_tables, write_verification
+    from face_analysis.reports.verification import verification_tables, write_verification
 
     paths = [Path(options.source or "", name) for name in options.verification]
     if len({path.resolve() for path in paths}) < len(paths):

@@ -8,14 +8,13 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from face_analysis.cli.actions import run_action
-from face_analysis.cli.model_text import about, table
-from face_analysis.cli.model_verify import checks
+from face_analysis.cli.model_text import about, checks, table
 from face_analysis.cli.parser import parse
 from face_analysis.errors import UsageError
 from face_analysis.options import Opt
 from face_analysis.outputs import Overwrite, claim_file
 from face_analysis.zoo.catalogue import CATALOGUE
-from face_analysis.zoo.find import find, take_in
+from face_analysis.zoo.find import add_to_cache, find
 
 
 @dataclass(frozen=True)
@@ -111,7 +110,7 @@ def import_model(arguments: Sequence[str]) -> int:
             raise UsageError(
                 f"{options.model}: a checkpoint of the original system needs -d FILE.safetensors"
             )
-        print(take_in(options.model))
+        print(add_to_cache(options.model))
         return 0
     from face_analysis.models.original import import_original
     from face_analysis.models.weights import save_model

@@ -27,7 +27,7 @@ CFP = ("cfp_ff", "cfp_fp")
 
 @dataclass(frozen=True)
 class BuildOptions(ThreadOptions):
-    """What building is told."""
+    """The options of `pairs build`."""
 
     source: Annotated[Path, Opt("a .bin file, a folder of them, or with --protocol of photos", "-s", "-r")]
     dest: Annotated[
@@ -68,8 +68,8 @@ def build(arguments: Sequence[str]) -> int:
 
 def _build_photos(options: BuildOptions) -> int:
     from face_analysis.datasets.lists.image_list import ImageList, read_image_list
-    from face_analysis.datasets.pairs.drawn import draw_pairs
-    from face_analysis.datasets.pairs.protocols import number_images, read_protocol
+    from face_analysis.datasets.pairs.pairs import draw_pairs, number_images
+    from face_analysis.datasets.pairs.protocols import read_protocol
     from face_analysis.datasets.sources import FolderSource
     from face_analysis.images.chips import face_cutter
     from face_analysis.inference.beside import loading, loading_threads
@@ -93,7 +93,7 @@ def _build_photos(options: BuildOptions) -> int:
 
 
 def _build_bins(options: BuildOptions) -> int:
-    from face_analysis.datasets.pairs.bin_source import BinSource
+    from face_analysis.datasets.pairs.bins import BinSource
     from face_analysis.images.chips import FaceCutter
 
     if not options.source.exists():
@@ -131,7 +131,7 @@ def _bins(source: Path) -> list[Path]:
 
 
 def _build(options: BuildOptions, folder: Path, source: ImageSource, pairs: Pairs, cutter: FaceCutter) -> int:
-    from face_analysis.inference.pairs import build_pairs
+    from face_analysis.inference.verify import build_pairs
 
     read = (options.source, source.origin, options.pairs)
     with claim_folder(folder, read, overwrite=options.overwrite):

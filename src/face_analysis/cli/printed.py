@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from face_analysis.datasets.predictions.files import PredictionColumns, PredictionLayout, prediction_lines
-from face_analysis.reports.describe import describe
+from face_analysis.reports.annotate import describe
 from face_analysis.types import NO_FACE, Photo
 
 

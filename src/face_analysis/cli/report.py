@@ -22,7 +22,7 @@ ABOUT, PAGE = "match.json", "report.html"
 
 @dataclass(frozen=True)
 class ReportOptions:
-    """What a report is told."""
+    """The options of `report`."""
 
     folders: Annotated[
         tuple[Path, ...],
@@ -85,10 +85,9 @@ def _run_report(options: ReportOptions) -> Callable[[], None]:
     """Read training runs; gives what writes the files."""
     plain = ReportOptions(options.folders, options.dest, note=options.note, overwrite=options.overwrite)
     if options != plain:
-        raise UsageError("of training runs only --dest and --note can be told; the others are for a match")
+        raise UsageError("a report on training runs takes only --dest and --note; the others are for a match")
     from face_analysis.reports.runs.comparison import compare
-    from face_analysis.reports.runs.files import write_run_report
-    from face_analysis.reports.runs.page import run_page
+    from face_analysis.reports.runs.report import run_page, write_run_report
     from face_analysis.reports.runs.training_runs import read_runs
 
     comparison = compare(read_runs(options.folders))
@@ -112,7 +111,7 @@ def _about(path: Path) -> dict[str, Any]:
 
 def _beside(folder: Path, options: ReportOptions, about: dict[str, Any]) -> MatchPageContext:
     from face_analysis.matching.match_files import COUNTS
-    from face_analysis.reports.attributes.section import read_attributes
+    from face_analysis.reports.attributes.report import read_attributes
     from face_analysis.reports.matches.hard_pairs import hard_pairs
     from face_analysis.reports.matches.page import MatchPageContext
     from face_analysis.reports.page import Table
@@ -138,7 +137,7 @@ def _beside(folder: Path, options: ReportOptions, about: dict[str, Any]) -> Matc
 
 
 def _photos(options: ReportOptions, about: dict[str, Any]) -> tuple[Path, Path]:
-    """Where the images of the probes and of the gallery are: as told, or where they were extracted from."""
+    """Where the images of the probes and of the gallery are: as given, or where they were extracted from."""
     sides = (about["probes"], about.get("gallery") or about["probes"])
     probes, gallery = (options.source or Path(side.get("source") or "") for side in sides)
     return probes, gallery

@@ -146,7 +146,7 @@ def _finish(folder: Path, sides: SearchSides, outcomes: Outcomes, about: dict[st
     """Print the measures, and write them with `search.json`, which is `about` and what was measured."""
     from face_analysis.evaluation.identification import identification_report
     from face_analysis.json_files import write_json
-    from face_analysis.reports.verification.identification_files import (
+    from face_analysis.reports.identification import (
         identification_tables,
         write_identification,
     )

@@ -47,7 +47,7 @@ def main(arguments: Sequence[str]) -> int:
 def _words_of_the_folder(arguments: Sequence[str]) -> list[str]:
     """What `--resume RUN` stands for: the options that the run has in its folder, which others override.
 
-    Where a checkpoint is named and not a folder, the run goes on in a new one unless told otherwise.
+    Where a checkpoint is named and not a folder, the run goes on in a new one unless --output says otherwise.
     """
     parser = ArgumentParser(add_help=False)
     parser.add_argument("-r", "--resume", type=Path, nargs="?")
@@ -70,11 +70,11 @@ def _parsed(arguments: Sequence[str]) -> TrainOptions:
     check_machine(options)
     if options.resume is not None:
         return options
-    from face_analysis.training.presets import fitting_preset, preset_values, that_go_with
+    from face_analysis.training.presets import compatible_values, fitting_preset, preset_values
 
     name = options.preset or fitting_preset(options.device)
     values = preset_values(name, recognition=options.recognition, pretrained=options.pretrained is not None)
-    values = that_go_with(values, options)
+    values = compatible_values(values, options)
     options = parse("train", with_defaults(TrainOptions, {**values, "preset": name}), arguments)
     taken = {option: getattr(options, option) for option in values}
     shown = ", ".join(f"{option} {_plain(value)}" for option, value in taken.items())
@@ -89,9 +89,8 @@ def _plain(value: object) -> str:
 
 def _finish(run: TrainedRun) -> str:
     """The table of the best network's measures, after writing its report and weights."""
-    from face_analysis.reports.attributes.files import write_report
-    from face_analysis.reports.attributes.tables import overall_table
-    from face_analysis.reports.verification.files import verification_tables, write_verification
+    from face_analysis.reports.attributes.report import overall_table, write_report
+    from face_analysis.reports.verification import verification_tables, write_verification
     from face_analysis.training.finish import finish_attributes, finish_recognition
 
     folder = run.folder.path / "validation"

@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 from face_analysis.datasets.lmdb.environment import is_lmdb
-from face_analysis.datasets.records.format import is_records
+from face_analysis.datasets.record_files import is_records
 from face_analysis.images.formats import HEAD, IMAGE_SUFFIXES, sniff
 
 _PNM = re.compile(rb"P[1-6]\s+[0-9#]")

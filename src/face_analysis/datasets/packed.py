@@ -13,8 +13,8 @@ from face_analysis.datasets.folders import search_folder
 from face_analysis.datasets.lmdb.environment import is_lmdb
 from face_analysis.datasets.lmdb.format import column_of
 from face_analysis.datasets.lmdb.reader import LmdbReader
-from face_analysis.datasets.records.format import is_records
-from face_analysis.datasets.records.source import RecordSource
+from face_analysis.datasets.record_files import is_records
+from face_analysis.datasets.record_source import RecordSource
 from face_analysis.errors import UsageError
 
 log = logging.getLogger(__name__)

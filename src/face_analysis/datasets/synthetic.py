@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from face_analysis.datasets.attributes import ATTRIBUTES, GENDERS, MAX_AGE, RACES
 from face_analysis.datasets.lists.image_list import ImageList
-from face_analysis.datasets.lists.writer import write_image_list
+from face_analysis.datasets.lists.writers import write_image_list
 from face_analysis.errors import WriteError
 from face_analysis.files import whole_file
 from face_analysis.types import Image

@@ -55,8 +55,8 @@ class AttributeMetrics:
         reason = NO_IMAGE if self.count else NO_LABEL
         for name, keys in self._names().items():
             found: Measures = getattr(self, name)
-            told = {key: found[key].to_dict() if key in found else None for key in keys}
-            result[name] = with_reasons(told, dict.fromkeys(keys, reason))
+            estimates = {key: found[key].to_dict() if key in found else None for key in keys}
+            result[name] = with_reasons(estimates, dict.fromkeys(keys, reason))
         if self.confusion is not None:
             result["confusion"] = self.confusion.tolist()
         return result
@@ -84,12 +84,12 @@ def confusion_matrix(
 
 
 def accuracy(matrix: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Share of images predicted right, 0 to 1, of matrices (..., C, C); NaN for one without images."""
+    """Fraction of images predicted right, 0 to 1, of matrices (..., C, C); NaN for one without images."""
     return _ratio(np.trace(matrix, axis1=-2, axis2=-1), matrix.sum(axis=(-2, -1)))
 
 
 def recall_by_class(matrix: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Share of each true class predicted right, (..., C, C) to (..., C); NaN for a class without images."""
+    """The fraction of each true class predicted right, (..., C, C) to (..., C); NaN without images."""
     return _ratio(np.diagonal(matrix, axis1=-2, axis2=-1), matrix.sum(axis=-1))
 
 
@@ -104,7 +104,7 @@ def measure_confusion(matrix: NDArray[np.int64], seed: int = SEED) -> Measures:
 
 
 def measure_age(errors: NDArray[np.float64], seed: int = SEED) -> Measures:
-    """Mean absolute error (years) and share within 5 years of absolute errors (N,); empty for none."""
+    """Mean absolute error (years) and fraction within 5 years of absolute errors (N,); empty for none."""
     found = {"mae": mean_estimate(errors, seed), "within_5": mean_estimate(errors <= CLOSE_YEARS, seed)}
     return {name: estimate for name, estimate in found.items() if estimate is not None}
 

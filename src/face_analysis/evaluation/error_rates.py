@@ -1,7 +1,7 @@
 """Error rates of a comparison of faces from its scores: false matches, false non-matches, and their trade.
 
 Terms of ISO/IEC 19795-1: mated pairs show one person, non-mated pairs two; a pair matches when its score is
-at least the threshold. FMR is the share of non-mated pairs that match, FNMR the share of mated ones that do
+at least the threshold. FMR is the fraction of non-mated pairs that match, FNMR that of mated ones that do
 not; the literature's TAR at FAR is 1 - FNMR at that FMR.
 """
 
@@ -19,8 +19,8 @@ from face_analysis.evaluation.intervals import Estimate, wilson
 from face_analysis.json_files import with_reasons
 
 Scores = NDArray[np.floating]
-PAIRS_PER_ERROR = 10
-"""An FMR is only told where it stands for at least so many of the non-mated pairs."""
+MIN_EXPECTED_ERRORS = 10
+"""A rate is reported only where at least so many pairs are expected to be in error at it."""
 LEAST_SPREAD = 1e-6
 """What float32 adds to the cosines of equal embeddings."""
 NO_MATED, NO_NON_MATED, NO_SPREAD = "no mated pairs", "no non-mated pairs", "the scores do not spread"
@@ -48,8 +48,8 @@ class Curve:
 
     @property
     def few(self) -> bool:
-        """Whether there are fewer than PAIRS_PER_ERROR pairs of a kind: what they say may be chance."""
-        return min(self.mated, self.non_mated) < PAIRS_PER_ERROR
+        """Whether there are fewer than MIN_EXPECTED_ERRORS pairs of a kind: what they say may be chance."""
+        return min(self.mated, self.non_mated) < MIN_EXPECTED_ERRORS
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class OperatingPoint:
     """The lowest threshold whose FMR is at most `asked`, and the rates there.
 
     `unsupported` is "", or says why the pairs cannot tell so small a rate: there are none of a kind, or fewer
-    than PAIRS_PER_ERROR / asked non-mated ones. Without non-mated pairs `threshold`, `fmr` and `fnmr` are
+    than MIN_EXPECTED_ERRORS / asked non-mated ones. Without non-mated pairs `threshold`, `fmr` and `fnmr` are
     None, without mated pairs `fnmr` is.
     """
 
@@ -114,8 +114,8 @@ def at_fmr(curve: Curve, asked: float) -> OperatingPoint:
     if not curve.non_mated:
         return OperatingPoint(asked, None, None, None, NO_NON_MATED)
     place = int(np.argmax(curve.fmr <= asked + 1e-12))  # the rates fall, so the first is the lowest threshold
-    few = curve.non_mated * asked < PAIRS_PER_ERROR - 1e-9
-    needed = math.ceil(PAIRS_PER_ERROR / asked - 1e-6)
+    few = curve.non_mated * asked < MIN_EXPECTED_ERRORS - 1e-9
+    needed = math.ceil(MIN_EXPECTED_ERRORS / asked - 1e-6)
     reason = f"{curve.non_mated} non-mated pairs, where {needed} are needed" if few else curve.lacking
     fnmr = float(curve.fnmr[place]) if curve.mated else None
     return OperatingPoint(asked, float(curve.thresholds[place]), float(curve.fmr[place]), fnmr, reason)
@@ -142,8 +142,8 @@ def equal_error_rate(curve: Curve) -> float | None:
     after = int(np.argmax(gap >= 0))
     if after == 0 or gap[after] == 0:
         return float(curve.fnmr[after] + curve.fmr[after]) / 2
-    share = -gap[after - 1] / (gap[after] - gap[after - 1])
-    return float(curve.fmr[after - 1] + share * (curve.fmr[after] - curve.fmr[after - 1]))
+    fraction = -gap[after - 1] / (gap[after] - gap[after - 1])
+    return float(curve.fmr[after - 1] + fraction * (curve.fmr[after] - curve.fmr[after - 1]))
 
 
 def d_prime(mated: Scores, non_mated: Scores) -> float | None:

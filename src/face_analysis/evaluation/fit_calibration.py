@@ -14,11 +14,13 @@ from torch import Tensor
 from face_analysis.datasets.attributes import ATTRIBUTES, Attribute, known
 from face_analysis.errors import EmptyDataError
 from face_analysis.evaluation.attributes import Measures
-from face_analysis.evaluation.calibration import Reliability, fit_temperature, reliability
-from face_analysis.evaluation.conformal import (
+from face_analysis.evaluation.calibration import (
+    Reliability,
     conformal_quantile,
+    fit_temperature,
     measure_intervals,
     measure_intervals_by_age,
+    reliability,
 )
 from face_analysis.losses.ordinal import age_ranks, expected_age
 

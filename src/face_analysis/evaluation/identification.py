@@ -1,12 +1,12 @@
 """Error rates of 1:N search, from what it gave for each probe. Terms of ISO/IEC 19795-1:2021.
 
 A probe is mated where its person is in the gallery, in another picture. Closed set: the identification rate
-at rank k is the share of mated probes with their person among the first k candidates; over k it is the CMC.
-Open set: FPIR is the share of non-mated probes for which any candidate reaches a threshold, FNIR the share of
-mated probes without their person among the candidates that reach it.
+at rank k is the fraction of mated probes with their person among the first k candidates; over k it is the
+CMC. Open set: FPIR is the fraction of non-mated probes for which any candidate reaches a threshold, FNIR the
+fraction of mated probes without their person among the candidates that reach it.
 
 A person who is hard to recognise is so in all of their probes, so the intervals are those of mated pairs in
-`identity_intervals.py`, over the people of the probes. They hold for this gallery at this threshold: what
+`intervals.py`, over the people of the probes. They hold for this gallery at this threshold: what
 another gallery, or other non-mated probes to take the threshold from, would change is not in them.
 """
 
@@ -20,8 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from face_analysis.evaluation.error_rates import Curve, at_fmr
-from face_analysis.evaluation.identity_intervals import fnmr_estimate
-from face_analysis.evaluation.intervals import Estimate
+from face_analysis.evaluation.intervals import Estimate, fnmr_estimate
 from face_analysis.json_files import with_reasons
 
 FPIRS = (1e-1, 1e-2, 1e-3)
@@ -92,10 +91,10 @@ def identification_report(
     rates = [identification_rate(outcomes, rank) for rank in range(1, ranks + 1)]
     points = [_point(outcomes, threshold, None, supported=True) for threshold in thresholds]
     if curve is not None:
-        told = (at_fmr(curve, asked) for asked in FPIRS)
+        operating_points = (at_fmr(curve, asked) for asked in FPIRS)
         points += [
             _point(outcomes, one.threshold, one.asked, supported=one.supported)
-            for one in told
+            for one in operating_points
             if one.threshold is not None
         ]
     return IdentificationReport(
@@ -108,17 +107,17 @@ def identification_report(
 
 
 def identification_rate(outcomes: Outcomes, rank: int) -> Estimate | None:
-    """The share of mated probes whose person is among the first `rank` candidates; None without any."""
-    return _share((outcomes.rank >= 1) & (outcomes.rank <= rank), outcomes.mated, outcomes.person)
+    """The fraction of mated probes whose person is among the first `rank` candidates; None without any."""
+    return _rate((outcomes.rank >= 1) & (outcomes.rank <= rank), outcomes.mated, outcomes.person)
 
 
 def _point(outcomes: Outcomes, threshold: float, asked: float | None, *, supported: bool) -> OpenSetPoint:
-    fpir = _share(outcomes.top_score >= threshold, ~outcomes.mated, outcomes.person)
-    fnir = _share(outcomes.mate_score < threshold, outcomes.mated, outcomes.person)
+    fpir = _rate(outcomes.top_score >= threshold, ~outcomes.mated, outcomes.person)
+    fnir = _rate(outcomes.mate_score < threshold, outcomes.mated, outcomes.person)
     return OpenSetPoint(asked, threshold, fpir, fnir, supported)
 
 
-def _share(hits: NDArray[np.bool_], among: NDArray[np.bool_], person: NDArray[np.int64]) -> Estimate | None:
+def _rate(hits: NDArray[np.bool_], among: NDArray[np.bool_], person: NDArray[np.int64]) -> Estimate | None:
     """How many of some probes are hit, with the interval over their people."""
     people = int(person.max(initial=-1)) + 1
     return fnmr_estimate(

@@ -41,7 +41,7 @@ class FoldAccuracy:
 
     @property
     def std(self) -> float:
-        """Of the folds' accuracies about their mean (divided by K, as published figures are)."""
+        """Standard deviation of the folds' accuracies (divided by K, as published figures are)."""
         return float(self.accuracies.std())
 
     def to_dict(self) -> dict[str, Any]:
@@ -81,7 +81,7 @@ class VerificationReport:
         """Plain numbers, for JSON; a figure that the pairs cannot tell is None, with the reason beside it."""
         accuracy = {"accuracy": None, "accuracy_reason": self.no_accuracy}
         figures = {"equal_error_rate": self.equal_error_rate, "d_prime": self.d_prime}
-        untold = {f"{point.asked:.0e}": point.unsupported for point in self.points if point.unsupported}
+        reasons = {f"{point.asked:.0e}": point.unsupported for point in self.points if point.unsupported}
         return {
             "pairs": {"mated": self.curve.mated, "non_mated": self.curve.non_mated},
             "pairs_left_out": self.pairs_left_out,
@@ -90,7 +90,7 @@ class VerificationReport:
             **(self.accuracy.to_dict() if self.accuracy else accuracy),
             **with_reasons(figures, {"equal_error_rate": self.curve.lacking, "d_prime": self.no_d_prime}),
             "tar_at_far": {f"{point.asked:.0e}": _tar(point) for point in self.points},
-            **({"tar_at_far_reason": untold} if untold else {}),
+            **({"tar_at_far_reason": reasons} if reasons else {}),
         }
 
     @property

@@ -97,7 +97,7 @@ class AttributePredictor:
         self.attributes = tuple(name for name in ATTRIBUTES if name in models)
         self._calibration = {name: models[name].calibration.get(name, {}) for name in self.attributes}
         if "age" in models:
-            self._age_tasks = AGE_LOSSES[models["age"].network.age_loss].tasks
+            self._age_tasks = AGE_LOSSES[models["age"].network.age_loss].threshold_logits
         distinct = {id(models[name].network): models[name] for name in self.attributes}
         self._models: list[tuple[PredictionModel, list[Attribute]]] = [
             (model, [name for name in self.attributes if models[name].network is model.network])

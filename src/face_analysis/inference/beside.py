@@ -15,7 +15,7 @@ import torch
 from face_analysis.images.chips import FaceCutter
 from face_analysis.images.decode import decode
 from face_analysis.machine import ThreadOptions, all_threads, use_detector_threads, use_threads
-from face_analysis.models.speed import race, remembered
+from face_analysis.models.speed import images_per_second, remembered
 
 log = logging.getLogger(__name__)
 PHOTO, CHIP = (480, 640), (112, 112)
@@ -66,7 +66,9 @@ def loading_threads(asked: ThreadOptions, beside: Beside) -> int:
 
     what = {"what": "loading", "beside": [beside.name, beside.workers], "threads": list(counts)}
     with threads_kept():
-        rates = remembered(what, lambda: race({str(count): way(count) for count in counts}, MOST, LEAST))
+        rates = remembered(
+            what, lambda: images_per_second({str(count): way(count) for count in counts}, MOST, LEAST)
+        )
     best = max(counts, key=lambda count: rates[str(count)])
     measured = ", ".join(f"{rates[str(count)]:.3g} photos/s on {count}" for count in counts)
     log.info("each of %d workers detects on %d threads: measured %s", beside.workers, best, measured)

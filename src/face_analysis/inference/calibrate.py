@@ -16,8 +16,8 @@ from face_analysis.bulk import Summary
 from face_analysis.datasets.attributes import Attribute
 from face_analysis.datasets.sources import ImageSource
 from face_analysis.errors import UsageError
+from face_analysis.evaluation.attributes_by_group import EvaluationReport, evaluate
 from face_analysis.evaluation.fit_calibration import CalibrationFit, fit_calibration
-from face_analysis.evaluation.groups import EvaluationReport, evaluate
 from face_analysis.images.chips import FaceCutter
 from face_analysis.inference.attributes import (
     AttributePredictor,

@@ -22,7 +22,7 @@ from face_analysis.inference.onnx_form import ModelInput
 from face_analysis.machine import Form
 from face_analysis.models.file_kind import ONNX, SAFETENSORS, kind_of, misplaced
 from face_analysis.models.layers import Backbone
-from face_analysis.models.original_backbone import read_original_backbone
+from face_analysis.models.original import read_original_backbone
 from face_analysis.models.precision import for_inference
 from face_analysis.models.sface import load_sface
 from face_analysis.models.weights import load_recognition

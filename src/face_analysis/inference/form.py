@@ -16,7 +16,7 @@ from face_analysis.machine import Form, MachineOptions, Precision, all_threads, 
 from face_analysis.models.attributes import AttributeNetwork
 from face_analysis.models.layers import Backbone
 from face_analysis.models.precision import CPU_BATCH, backbone_of, for_inference
-from face_analysis.models.speed import architecture, measured, race, remembered
+from face_analysis.models.speed import architecture, images_per_second, measured, remembered
 
 log = logging.getLogger(__name__)
 
@@ -105,7 +105,7 @@ class FormChoice:
             ways = {form.text: _way(networks, form, device, most, beside) for form in forms}
             able = {text: way for text, way in ways.items() if way is not None}
             least = 1 if beside is None else min(LEAST, most)
-            return race(able, most, least, clock=self._clock(clock)) if able else {}
+            return images_per_second(able, most, least, clock=self._clock(clock)) if able else {}
 
         found = remembered(what, measure)
         # A network without finite numbers in any format is as good in the first: that is told of its answers.

@@ -1,8 +1,9 @@
-"""Margin heads of face recognition: from cosines to the logits that cross-entropy is taken of.
+"""Margin heads of face recognition: from embeddings to cosines, and on to the logits of cross-entropy.
 
-All take `cosines` (N, C) between N embeddings and C class centres, float32 or float64 in -1 to 1, and
-`labels` (N,): the class of each row, or -1 where its class is not among these columns, as when classes are
-split over processes. They give logits (N, C), and let gradients stay finite at cosines of 1 and -1.
+All heads take `cosines` (N, C) between N embeddings and the weight vectors of C classes, float32 or float64
+in -1 to 1, and `labels` (N,): the class of each row, or -1 where its class is not among these columns, as
+when classes are split over processes. They give logits (N, C), and let gradients stay finite at cosines of 1
+and -1.
 """
 
 from __future__ import annotations
@@ -10,17 +11,50 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
+SMALLEST_NORM = 1e-12
 SCALE = 64.0
 SMALL = 1e-6
-"""Of a squared sine: from here to 0 its root's gradient stays what it is here."""
+"""Below this squared sine the gradient of its root stays what it is here."""
+
+
+def cosines(embeddings: Tensor, class_weights: Tensor) -> Tensor:
+    """(N, D) embeddings of norm 1 and (C, D) class weights of any norm -> their cosines (N, C).
+
+    The products are divided by the norms of the weight vectors, where the textbook normalises these first:
+    for a million classes that copy and its gradient take several gigabytes.
+    """
+    result: Tensor = _Cosines.apply(embeddings, class_weights)  # type: ignore[no-untyped-call]
+    return result
+
+
+class _Cosines(torch.autograd.Function):
+    """cos = x W' / |w|; its gradient in w is (x - cos * w / |w|) / |w|."""
+
+    @staticmethod
+    def forward(ctx: Any, embeddings: Tensor, class_weights: Tensor) -> Tensor:
+        inverse = class_weights.norm(dim=1).clamp(min=SMALLEST_NORM).reciprocal()
+        result = (embeddings @ class_weights.T).mul_(inverse)
+        ctx.save_for_backward(embeddings, class_weights, inverse, result)
+        return result
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor]:
+        embeddings, class_weights, inverse, result = ctx.saved_tensors
+        along = torch.linalg.vecdot(gradient, result, dim=0).mul_(inverse.square())
+        scaled = gradient * inverse
+        to_class_weights = scaled.T @ embeddings
+        return scaled @ class_weights, to_class_weights.addcmul_(class_weights, along[:, None], value=-1)
 
 
 def softmax_logits(cosines: Tensor, labels: Tensor, scale: float = SCALE) -> Tensor:
-    """scale * cos: softmax on normalised embeddings and centres, without a margin.
+    """scale * cos: softmax on normalised embeddings and class weights, without a margin.
 
     Wang et al. 2017, NormFace (arXiv 1704.06369), eq. 6.
     """
@@ -33,10 +67,10 @@ def arcface(cosines: Tensor, labels: Tensor, margin: float = 0.5, scale: float =
     Deng, Guo, Xue, Zafeiriou 2019 (arXiv 1801.07698), eq. 3. Past theta = pi - margin, where the cosine would
     rise again, a line goes on downwards: cos(theta) - margin * sin(margin).
     """
-    return with_targets(cosines, labels, partial(turned, margin=margin), scale)
+    return with_targets(cosines, labels, partial(add_angular_margin, margin=margin), scale)
 
 
-def turned(target: Tensor, margin: float) -> Tensor:
+def add_angular_margin(target: Tensor, margin: float) -> Tensor:
     """cos(theta + margin) of cos(theta), and past theta = pi - margin the line of `arcface`."""
     further = target * math.cos(margin) - sine(target) * math.sin(margin)
     return torch.where(target > -math.cos(margin), further, target - margin * math.sin(margin))
@@ -66,7 +100,7 @@ def sphereface(cosines: Tensor, labels: Tensor, margin: float = 1.35, scale: flo
 
 
 def best_subcentres(cosines: Tensor, subcentres: int) -> Tensor:
-    """(N, C * K) cosines to K centres a class, those of a class side by side -> (N, C), each class's largest.
+    """(N, C * K) cosines to K weight vectors a class, side by side -> (N, C), the largest of each class.
 
     Deng et al. 2020, Sub-center ArcFace (ECCV), section 3.3; `arcface` of it is that paper's loss.
     """

@@ -1,7 +1,7 @@
 """Margin heads that follow the training: a scale, margins or weights from what they have seen.
 
-Arguments are those of `margin.py`, and `norms` (N,), the lengths of the embeddings before they were
-normalised. What a head remembers goes in and comes out, so that the functions stay pure.
+Arguments are those of `margin.py`, and `norms` (N,), those of the embeddings before they were normalised.
+What a head remembers goes in and comes out, so that the functions stay pure.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import math
 import torch
 from torch import Tensor
 
-from face_analysis.losses.margin import SCALE, arcface, sine, turned, with_targets
+from face_analysis.losses.margin import SCALE, add_angular_margin, arcface, sine, with_targets
 
 
 def adacos_first_scale(classes: int) -> float:
@@ -49,7 +49,7 @@ def adaface(
     concentration: float = 0.333,
     scale: float = SCALE,
 ) -> Tensor:
-    """scale * (cos(theta + g_angle) - g_add) for the labelled class, the margins by the embedding's length.
+    """scale * (cos(theta + g_angle) - g_add) for the labelled class, the margins by the embedding's norm.
 
     Kim, Jain, Liu 2022, AdaFace (arXiv 2204.00964), eq. 9 to 11: z = (norm - mean) / (std / h), clipped to -1
     to 1; g_angle = -margin * z, g_add = margin * z + margin. `mean` and `std` are those of `running_norms`.
@@ -64,9 +64,9 @@ def adaface(
 
 
 def running_norms(norms: Tensor, mean: Tensor, std: Tensor, momentum: float = 0.01) -> tuple[Tensor, Tensor]:
-    """Running mean and standard deviation of embedding lengths (N,), N at least 2 (AdaFace, eq. 12)."""
-    lengths = norms.detach().clamp(0.001, 100)
-    return torch.lerp(mean, lengths.mean(), momentum), torch.lerp(std, lengths.std(), momentum)
+    """Running mean and standard deviation of the embeddings' norms (N,), N at least 2 (AdaFace, eq. 12)."""
+    clipped = norms.detach().clamp(0.001, 100)
+    return torch.lerp(mean, clipped.mean(), momentum), torch.lerp(std, clipped.std(), momentum)
 
 
 def magface(
@@ -74,16 +74,16 @@ def magface(
     labels: Tensor,
     norms: Tensor,
     margins: tuple[float, float] = (0.45, 0.8),
-    lengths: tuple[float, float] = (10.0, 110.0),
+    limits: tuple[float, float] = (10.0, 110.0),
     scale: float = SCALE,
 ) -> Tensor:
-    """ArcFace whose margin grows with the embedding's length, from `margins[0]` at `lengths[0]` along a line.
+    """ArcFace whose margin grows along a line with the embedding's norm, from `margins[0]` at `limits[0]`.
 
     Meng et al. 2021, MagFace (arXiv 2103.06627), eq. 3 and section 4; goes with `magface_penalty`.
     """
-    a = norms.clamp(*lengths)
-    slope = (margins[1] - margins[0]) / (lengths[1] - lengths[0])
-    margin = margins[0] + slope * (a - lengths[0])
+    a = norms.clamp(*limits)
+    slope = (margins[1] - margins[0]) / (limits[1] - limits[0])
+    margin = margins[0] + slope * (a - limits[0])
 
     def change(target: Tensor) -> Tensor:
         further = target * torch.cos(margin) - sine(target) * torch.sin(margin)
@@ -92,10 +92,10 @@ def magface(
     return with_targets(cosines, labels, change, scale)
 
 
-def magface_penalty(norms: Tensor, longest: float = 110.0) -> Tensor:
-    """The mean of 1 / a + a / longest^2 over the lengths a (N,): it draws good faces to long embeddings."""
-    a = norms.clamp(10.0, longest)
-    return (1 / a + a / longest**2).mean()
+def magface_penalty(norms: Tensor, largest: float = 110.0) -> Tensor:
+    """The mean of 1 / a + a / largest^2 over the norms a (N,): it draws good faces to large norms."""
+    a = norms.clamp(10.0, largest)
+    return (1 / a + a / largest**2).mean()
 
 
 def curricularface(
@@ -111,7 +111,7 @@ def curricularface(
     `targets` (N,) are the cosines of each row's own class, wherever its column is. Huang et al. 2020,
     CurricularFace (arXiv 2004.00288), eq. 6 and 10. `progress`, a scalar, is that of `curricular_progress`.
     """
-    limit = turned(targets.detach(), margin)[:, None]
+    limit = add_angular_margin(targets.detach(), margin)[:, None]
     hard = cosines > limit
     hard &= ~_own_columns(hard, labels)
     return torch.where(hard, scale * cosines * (progress + cosines), arcface(cosines, labels, margin, scale))
@@ -122,5 +122,5 @@ def curricular_progress(targets: Tensor, progress: Tensor, momentum: float = 0.0
     return torch.lerp(progress, targets.detach().mean(), momentum)
 
 
-def _own_columns(like: Tensor, labels: Tensor) -> Tensor:
-    return torch.zeros_like(like).scatter_(1, labels.clamp(min=0)[:, None], (labels >= 0)[:, None])
+def _own_columns(matrix: Tensor, labels: Tensor) -> Tensor:
+    return torch.zeros_like(matrix).scatter_(1, labels.clamp(min=0)[:, None], (labels >= 0)[:, None])

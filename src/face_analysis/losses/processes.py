@@ -45,8 +45,8 @@ def gathered(rows: Tensor) -> Tensor:
     return result
 
 
-def first_ones(value: T) -> T:
-    """What the first process has."""
+def broadcast_from_rank0(value: T) -> T:
+    """The value of the first process, in every process."""
     values = [value]
     if world() > 1:
         dist.broadcast_object_list(values)
@@ -54,9 +54,9 @@ def first_ones(value: T) -> T:
 
 
 def counted_once(loss: Tensor) -> Tensor:
-    """The same loss, which every process takes in full of gathered rows, with a share of its gradient."""
-    share = loss / world()
-    return share + (loss - share).detach()
+    """The loss of all gathered rows, which every process computes; its gradient counts once in all."""
+    part = loss / world()
+    return part + (loss - part).detach()
 
 
 def _together() -> bool:

@@ -11,8 +11,7 @@ from posixpath import basename, dirname, splitext
 
 import numpy as np
 
-from face_analysis.datasets.attributes import ATTRIBUTES
-from face_analysis.datasets.lists.label_groups import GROUP_NAMES, group_index
+from face_analysis.datasets.attributes import ATTRIBUTES, GROUP_NAMES, group_index
 from face_analysis.errors import FeatureSetError, UsageError
 from face_analysis.matching.features.feature_set import INDEX, LABEL, SUBJECT, FeatureSet
 

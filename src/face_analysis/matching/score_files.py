@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from face_analysis.datasets.pairs.npy_header import npy_header
+from face_analysis.datasets.npy_files import npy_header
 from face_analysis.errors import MissingPackageError
 from face_analysis.files import whole_file
 from face_analysis.matching.comparison import Comparison, Records, Side

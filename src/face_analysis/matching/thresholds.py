@@ -11,9 +11,8 @@ from typing import Any
 
 from face_analysis.errors import EmptyDataError, MissingFileError, PackedFileError
 from face_analysis.evaluation.error_rates import NO_MATED, NO_NON_MATED, at_fmr
-from face_analysis.evaluation.histogram_rates import curve_of
-from face_analysis.evaluation.identity_intervals import fmr_estimate, fnmr_estimate
-from face_analysis.evaluation.intervals import Estimate
+from face_analysis.evaluation.intervals import Estimate, fmr_estimate, fnmr_estimate
+from face_analysis.evaluation.score_histogram import curve_of
 from face_analysis.json_files import with_reasons
 from face_analysis.matching.result import MatchResult
 

@@ -12,11 +12,11 @@ from torch import Tensor, nn
 from face_analysis.datasets.attributes import ATTRIBUTES, MAX_AGE, OUTPUTS, Attribute
 from face_analysis.errors import UsageError
 from face_analysis.models.backbone import build_backbone
-from face_analysis.models.layers import draw_normal, precise
+from face_analysis.models.layers import at_least_float32, draw_normal
 from face_analysis.zoo.card import AgeLossName, BackboneConfig
 
 HEAD_STD = 0.01
-"""Spread of a fresh head's weights: on embeddings of length 1 the logits start near 0, the loss at chance."""
+"""Spread of a fresh head's weights: on embeddings of norm 1 the logits start near 0, the loss at chance."""
 AGE_OUTPUTS: dict[AgeLossName, int] = {
     "ordinal": MAX_AGE,
     "pairs": 2 * MAX_AGE,
@@ -72,7 +72,7 @@ class AttributeNetwork(nn.Module):
         head = self.heads[name]
         assert isinstance(head, nn.Linear)
         logits: Tensor = head(embeddings.to(head.weight.dtype))
-        return precise(logits)
+        return at_least_float32(logits)
 
 
 class SharedWeights(nn.Linear):

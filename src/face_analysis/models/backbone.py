@@ -7,8 +7,7 @@ from typing import get_args
 from face_analysis.errors import UsageError
 from face_analysis.models.iresnet import MODES, UNITS, IResNet
 from face_analysis.models.layers import Backbone
-from face_analysis.models.mobilefacenet import MobileFaceNet
-from face_analysis.models.mobilenet import MobileNet
+from face_analysis.models.mobilenets import MobileFaceNet, MobileNet
 from face_analysis.zoo.card import BackboneConfig, BackboneName
 
 MAX_WIDTH = 8.0
@@ -17,7 +16,7 @@ DROPOUTS = "a number from 0 to below 1"
 
 
 def build_backbone(config: BackboneConfig) -> Backbone:
-    """A fresh backbone: (N, 3, 112, 112) -> (N, embedding_size) float32 of length 1.
+    """A fresh backbone: (N, 3, 112, 112) -> (N, embedding_size) float32 of norm 1.
 
     Raises UsageError, naming what is allowed, for a setting outside its range.
     """

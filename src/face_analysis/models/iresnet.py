@@ -10,8 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from face_analysis.models.layers import Backbone, initialise_convolutions, scaled_channels
-from face_analysis.models.prelu import PReLU
+from face_analysis.models.layers import Backbone, PReLU, initialise_convolutions, scaled_channels
 
 UNITS: dict[int, tuple[int, int, int, int]] = {
     18: (2, 2, 2, 2),
@@ -72,7 +71,7 @@ class ResidualUnit(nn.Module):
 
 
 class IResNet(Backbone):
-    """(N, 3, 112, 112) in -1 to 1 -> (N, embedding_size) float32 of length 1.
+    """(N, 3, 112, 112) in -1 to 1 -> (N, embedding_size) float32 of norm 1.
 
     `depth` is a key of UNITS and `mode` one of MODES; `width` scales the channels of every stage.
     """

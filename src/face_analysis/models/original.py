@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import torch
 from torch import Tensor, nn
@@ -11,14 +11,17 @@ from torch import Tensor, nn
 from face_analysis.datasets.attributes import CLASS_NAMES, OUTPUTS, Attribute
 from face_analysis.errors import MissingFileError, ModelMismatchError, UsageError
 from face_analysis.models.attributes import AttributeNetwork
+from face_analysis.models.backbone import build_backbone
 from face_analysis.models.file_kind import kind_of, misplaced
+from face_analysis.models.iresnet import UNITS
 from face_analysis.models.layers import Backbone
-from face_analysis.models.original_backbone import read_original_backbone, read_tensors
-from face_analysis.models.state import mismatch
+from face_analysis.models.weights import mismatch
 from face_analysis.zoo.card import RECOGNITION, BackboneConfig, ModelCard, recognition_card
 
-HEAD = {"fc1.weight", "fc1.bias"}
-MARGIN_HEAD = {"W"}
+ATTRIBUTE_HEAD = {"fc1.weight", "fc1.bias"}
+RECOGNITION_HEAD = {"W"}
+DISTRIBUTED_PREFIX = "module."
+BATCH_COUNT = "num_batches_tracked"
 
 
 def import_original(
@@ -31,7 +34,7 @@ def import_original(
     """The network of an original checkpoint and a card for it, of attributes or of recognition.
 
     It is of recognition where `task` says so, which takes no head, or where the head is one for recognition:
-    that one only told the people of the training apart, and is left. Raises as `read_original`.
+    that one holds the classes of the training, and is left out. Raises as `read_original`.
     """
     if task != RECOGNITION:
         head_path = head_path or _head_beside(model_path)
@@ -39,7 +42,7 @@ def import_original(
             raise MissingFileError(
                 head_path, "head (without one only --attribute recognition can be imported)"
             )
-        if task is not None or set(read_tensors(head_path, "head")) != MARGIN_HEAD:
+        if task is not None or set(read_tensors(head_path, "head")) != RECOGNITION_HEAD:
             return read_original(model_path, head_path, task, depth, mode)
     backbone = read_original_backbone(model_path, depth, mode)
     config = BackboneConfig("iresnet", depth, mode)
@@ -84,7 +87,7 @@ def head_beside(model_path: Path) -> dict[str, nn.Module]:
     if path is None or not path.is_file():
         return {}
     tensors = read_tensors(path, "head")
-    if set(tensors) != HEAD:
+    if set(tensors) != ATTRIBUTE_HEAD:
         return {}
     weight, bias = tensors["fc1.weight"], tensors["fc1.bias"]
     with torch.device("meta"):
@@ -105,11 +108,11 @@ def _head_beside(model_path: Path) -> Path:
 
 def _head(path: Path) -> tuple[Tensor, Tensor]:
     tensors = read_tensors(path, "head")
-    if set(tensors) == MARGIN_HEAD:
+    if set(tensors) == RECOGNITION_HEAD:
         raise ModelMismatchError(
             f"{path}: is a head for recognition, not for race, gender or age; its model gives embeddings"
         )
-    if set(tensors) != HEAD:
+    if set(tensors) != ATTRIBUTE_HEAD:
         raise ModelMismatchError(
             f"{path}: not a head: it holds {sorted(tensors)[:4]}, not fc1.weight, fc1.bias"
         )
@@ -141,3 +144,59 @@ def _origin(model_path: Path) -> dict[str, Any]:
         "training_data": f"unknown (imported from {model_path.name})",
         "licence": "unknown: as the owner of the weights states",
     }
+
+
+def read_original_backbone(path: Path, depth: int = 50, mode: str = "ir_se") -> Backbone:
+    """The backbone of an original `model_*.pth`, in eval mode. No code of the file is run.
+
+    Raises MissingFileError, and ModelMismatchError for a file that does not fit, with the depth and mode that
+    its keys show.
+    """
+    config = BackboneConfig("iresnet", depth, mode)
+    with torch.device("meta"):
+        backbone = build_backbone(config)
+    given = read_tensors(path, "model")
+    if set(given) in (RECOGNITION_HEAD, ATTRIBUTE_HEAD):
+        raise ModelMismatchError(f"{path}: is the head of a model: give the model_*.pth that lies beside it")
+    expected = backbone.state_dict()
+    tensors = {name: torch.tensor(0) for name in expected if name.endswith(BATCH_COUNT)} | given
+    problems = mismatch(expected, tensors)
+    if problems:
+        raise ModelMismatchError(
+            f"{path}: does not fit depth {depth} and net_mode {mode}: {problems}" + _hint(given, config)
+        )
+    backbone.load_state_dict(tensors, assign=True)
+    return backbone.eval()
+
+
+def read_tensors(path: Path, what: str) -> dict[str, Tensor]:
+    """Tensors by name without the prefix of distributed training, floating ones as float32."""
+    if not path.exists():
+        raise MissingFileError(path, what)
+    if kind_of(path).name != "torch":
+        raise ModelMismatchError(misplaced(path, f"a {what} of the original system (.pth)"))
+    try:
+        values = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # a damaged or hostile pickle may raise anything
+        reason = str(error).strip().split("\n")[0]
+        raise ModelMismatchError(
+            f"{path}: not a file of weights alone, or damaged; nothing in it was run ({reason})"
+        ) from error
+    if isinstance(values, dict) and "param_groups" in values:
+        raise ModelMismatchError(f"{path}: is the state of an optimiser: give the model_*.pth beside it")
+    if not isinstance(values, dict) or not all(isinstance(value, Tensor) for value in values.values()):
+        raise ModelMismatchError(f"{path}: holds something else than tensors by name: give a state dict")
+    named = cast(dict[str, Tensor], values)
+    return {
+        name.removeprefix(DISTRIBUTED_PREFIX): tensor.float() if tensor.is_floating_point() else tensor
+        for name, tensor in named.items()
+    }
+
+
+def _hint(tensors: dict[str, Tensor], config: BackboneConfig) -> str:
+    units = len({name.split(".")[1] for name in tensors if name.startswith("body.")})
+    depth = next((depth for depth, stages in UNITS.items() if sum(stages) == units), None)
+    mode = "ir_se" if any(".fc1." in name for name in tensors) else "ir"
+    if depth is None or (depth, mode) == (config.depth, config.mode):
+        return ""
+    return f". Its keys are those of depth {depth} and net_mode {mode}: give these"

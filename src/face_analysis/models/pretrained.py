@@ -10,11 +10,9 @@ from torch import Tensor, nn
 from face_analysis.errors import ModelMismatchError
 from face_analysis.models.attributes import AttributeNetwork
 from face_analysis.models.layers import Backbone
-from face_analysis.models.original import head_beside
-from face_analysis.models.original_backbone import read_tensors
+from face_analysis.models.original import head_beside, read_tensors
 from face_analysis.models.sface import read_sface
-from face_analysis.models.state import mismatch
-from face_analysis.models.weights import load_model
+from face_analysis.models.weights import load_model, mismatch
 
 
 def load_pretrained(network: AttributeNetwork, path: Path) -> tuple[str, ...]:

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 
 from face_analysis.errors import MissingFileError, ModelMismatchError
 from face_analysis.models.layers import Backbone
-from face_analysis.models.mobilenet import BLOCKS, FINAL_SIDE, LAST_EPSILON, MobileNet
-from face_analysis.models.state import mismatch
+from face_analysis.models.mobilenets import BLOCKS, FINAL_SIDE, LAST_EPSILON, MobileNet
+from face_analysis.models.weights import mismatch
 
 Arrays = dict[str, NDArray[Any]]
 CHANNELS, EMBEDDING = BLOCKS[-1][0], 128

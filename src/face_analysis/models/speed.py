@@ -34,7 +34,7 @@ WORTH = 1.03
 """A format with fewer digits has to be so many times as fast as float32 to be chosen."""
 
 
-def race(
+def images_per_second(
     ways: Mapping[Way, Callable[[int], object]],
     most: int,
     least: int = 1,

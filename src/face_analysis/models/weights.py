@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Generic, TypeVar, cast
@@ -20,13 +20,13 @@ from face_analysis.models.attributes import AttributeNetwork
 from face_analysis.models.backbone import build_backbone
 from face_analysis.models.file_kind import SAFETENSORS, kind_of, misplaced
 from face_analysis.models.layers import Backbone
-from face_analysis.models.state import mismatch
 from face_analysis.zoo.card import RECOGNITION, ModelCard
 
 CARD_KEY = "card"
 
 
 Network = TypeVar("Network", bound=AttributeNetwork | Backbone)
+SHOWN = 3
 
 
 @dataclass(frozen=True)
@@ -145,3 +145,22 @@ def _network_on_meta(path: Path, card: ModelCard) -> AttributeNetwork | Backbone
         raise ModelMismatchError(
             f"{path}: the card describes a network that is not known: {error}"
         ) from error
+
+
+def mismatch(expected: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> str:
+    """What does not fit, in one line for an error message; empty when every key and shape does."""
+    reshaped = [
+        f"{name} is {tuple(given[name].shape)}, not {tuple(expected[name].shape)}"
+        for name in sorted(expected.keys() & given.keys())
+        if given[name].shape != expected[name].shape
+    ]
+    parts = (
+        ("missing", sorted(expected.keys() - given.keys())),
+        ("not known", sorted(given.keys() - expected.keys())),
+        ("of another shape", reshaped),
+    )
+    return "; ".join(f"{len(names)} {what} ({_some(names)})" for what, names in parts if names)
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:SHOWN]) + (", ..." if len(names) > SHOWN else "")

@@ -1,4 +1,4 @@
-"""Copies of photos with the faces, and what was said of them, drawn in."""
+"""What the models say of a face: in words for a screen, and drawn into copies of photos."""
 
 from __future__ import annotations
 
@@ -10,14 +10,36 @@ import cv2
 import numpy as np
 
 from face_analysis.files import whole_file
-from face_analysis.reports.describe import estimates
-from face_analysis.types import Detection, Face, Image
+from face_analysis.types import Detection, Face, Image, Photo
 
 FONT = cv2.FONT_HERSHEY_SIMPLEX
 FRAME, INK, PAPER = (255, 196, 0), (255, 255, 255), 32
 JPEG_QUALITY = 92
 COPY_SUFFIXES = (".jpg", ".jpeg")
-"""Of annotated copies; the copy of a photo of another suffix gets the first, too."""
+"""Suffixes of annotated copies; the copy of a photo with another suffix gets the first one."""
+
+
+def describe(photo: Photo) -> list[str]:
+    """A line for each face of a photo: its name, the place of the face, and the estimates."""
+    if not photo.faces:
+        return [f"{photo.path}: no face found"]
+    return [f"{photo.path}: {_place(face)}{', '.join(estimates(face))}" for face in photo.faces]
+
+
+def estimates(face: Face) -> list[str]:
+    """Such as `female 97 %`, `asian 88 %`, `34 years (26 to 43)`."""
+    words = [f"{given.label} {given.probability:.0%}" for given in (face.gender, face.race) if given]
+    if face.age is not None:
+        interval = "" if face.age.low is None else f" ({face.age.low} to {face.age.high})"
+        words.append(f"{face.age.years:.0f} years{interval}")
+    return words
+
+
+def _place(face: Face) -> str:
+    if face.detection is None:
+        return ""
+    x, y, width, height = (round(value) for value in face.detection.box)
+    return f"face at {x},{y} of {width}x{height}: "
 
 
 class Area(NamedTuple):

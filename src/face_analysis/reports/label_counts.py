@@ -13,9 +13,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from face_analysis.datasets.attributes import ATTRIBUTES, CLASS_NAMES, Attribute, known
-from face_analysis.datasets.lists.label_groups import GROUP_NAMES, UNKNOWN_GROUP
-from face_analysis.reports.markdown import section
+from face_analysis.datasets.attributes import (
+    ATTRIBUTES,
+    CLASS_NAMES,
+    GROUP_NAMES,
+    UNKNOWN_GROUP,
+    Attribute,
+    known,
+)
+from face_analysis.reports.style import section
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

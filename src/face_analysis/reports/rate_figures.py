@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from face_analysis.evaluation.demographics import DemographicReport
-from face_analysis.evaluation.error_rates import PAIRS_PER_ERROR, Curve
-from face_analysis.reports.figure_style import COLOURS
+from face_analysis.evaluation.error_rates import MIN_EXPECTED_ERRORS, Curve
+from face_analysis.evaluation.verification_by_group import DemographicReport
+from face_analysis.reports.style import COLOURS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -32,8 +32,8 @@ def det_figure(
     """FNMR over FMR, or rates of other `names`, both as logarithms, a line for each curve by its label.
 
     Every curve must have pairs of both kinds. The dashed line is where the rates are equal. A rate of 0 has
-    no logarithm and is drawn at half a pair; where PAIRS_PER_ERROR pairs (or another `unit`) do not stand for
-    a rate, the figure is grey.
+    no logarithm and is drawn at half a pair; where MIN_EXPECTED_ERRORS pairs (or another `unit`) do not stand
+    for a rate, the figure is grey.
     """
     from matplotlib.figure import Figure
 
@@ -64,14 +64,14 @@ def log_axis(axes: Axes, which: Literal["x", "y"], count: int) -> float:
     """
     low = ZERO_AT / count
     band = axes.axvspan if which == "x" else axes.axhspan
-    band(min(low, WIDEST) / 2, min(PAIRS_PER_ERROR / count, 1), color="0.94", linewidth=0, zorder=0)
+    band(min(low, WIDEST) / 2, min(MIN_EXPECTED_ERRORS / count, 1), color="0.94", linewidth=0, zorder=0)
     axes.set(**{f"{which}scale": "log", f"{which}lim": (min(low / 1.3, WIDEST), 1.1)})
     return low
 
 
 def zero_note(unit: str) -> str:
     """What a figure with logarithmic rates says of rates of 0, and of grey."""
-    return f"0 is drawn at half a {unit}; grey: fewer than {PAIRS_PER_ERROR} {unit}s in error"
+    return f"0 is drawn at half a {unit}; grey: fewer than {MIN_EXPECTED_ERRORS} {unit}s in error"
 
 
 def det_rows(curves: Mapping[str, Curve]) -> list[tuple[str, str, str, str]]:

@@ -13,9 +13,9 @@ from face_analysis.training.options import TrainOptions
 from face_analysis.zoo.card import RECOGNITION
 
 SMALLEST = sys.float_info.min
-"""Of what must be over 0."""
+"""The least value of an option that must be over 0."""
 LARGEST = sys.float_info.max
-"""Of what must be finite."""
+"""The largest value of an option that must be finite."""
 LIMITS: dict[str, tuple[float, float]] = {
     "epochs": (1, math.inf),
     "batch_size": (2, math.inf),
@@ -129,7 +129,7 @@ def _check_recognition(options: TrainOptions) -> None:
     if options.precision in ("16-mixed", "bf16-true"):
         raise UsageError(
             f"--precision {options.precision}: recognition trains in bf16-mixed or 32-true; its margins need "
-            "float32, and its centres no scaled gradients"
+            "float32, and its class weights no scaled gradients"
         )
     if options.balance or options.label_smoothing or options.loss_weights or options.mixup:
         raise UsageError("--balance, --label_smoothing, --loss_weights and --mixup are for attributes")

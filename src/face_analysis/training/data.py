@@ -12,9 +12,8 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from face_analysis.datasets.attributes import Attribute
+from face_analysis.datasets.attributes import Attribute, group_index
 from face_analysis.datasets.faces import FaceBatch, FaceDataset, collate
-from face_analysis.datasets.lists.label_groups import group_index
 from face_analysis.datasets.pairs.sets import PairSet
 from face_analysis.datasets.samplers import ClassBatches, GlobalBatches, PeopleBatches
 from face_analysis.datasets.sources import open_people, open_source

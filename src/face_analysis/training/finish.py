@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from face_analysis.datasets.attributes import ATTRIBUTES, CLASS_NAMES, Attribute
 from face_analysis.datasets.faces import FaceDataset
-from face_analysis.evaluation.groups import EvaluationReport, evaluate
+from face_analysis.evaluation.attributes_by_group import EvaluationReport, evaluate
 from face_analysis.evaluation.verification import VerificationReport
 from face_analysis.inference.attributes import AttributePredictor, PredictedArrays, PredictionModel
 from face_analysis.inference.embedder import TorchEmbedder, WithMirror

@@ -14,25 +14,20 @@ from face_analysis.losses.processes import reduced, world
 from face_analysis.machine import device_of
 from face_analysis.memory import GIB, free_memory, held_memory
 from face_analysis.models.attributes import AttributeNetwork
-from face_analysis.models.backbone import build_backbone
 from face_analysis.models.layers import Backbone
 from face_analysis.models.precision import backbone_of
-from face_analysis.models.speed import architecture, remembered
-from face_analysis.training.freeze import frozen_parts
-from face_analysis.training.hardware import training_pass
+from face_analysis.training.backbone import freeze_first_units
 from face_analysis.training.options import TrainOptions
-from face_analysis.training.recompute import recompute_units
-from face_analysis.training.tensor_memory import TensorMemory
+from face_analysis.training.pass_memory import FEW, MORE, pass_memory
+from face_analysis.training.tasks.partial_fc import head_memory
 
 log = logging.getLogger(__name__)
 PIXELS = 3 * 112 * 112
-FEW, MORE = 2, 4
-"""Images of the two passes that tell what an image takes, and what is taken whatever their number."""
 SLACK = 1.25
 """What a process holds against what its tensors take: gaps between freed blocks, and what operations take
 for themselves, as measured on CPUs (results/train_memory.csv)."""
 RESERVE = 0.9
-"""The share of the free memory that a run may be estimated to take: others share the machine."""
+"""The fraction of the free memory that a run may be estimated to take: others share the machine."""
 WORKER = 200 * 2**20
 """What a process that loads images holds for itself, beside the pages it shares."""
 AHEAD, COPIES = 5, 4
@@ -44,8 +39,9 @@ it has, before and after augmentation."""
 class MemoryEstimate:
     """Bytes that a process of a run takes, beside the weights it has already.
 
-    `state`: gradients, momenta, and the copies that averages and checkpoints are; `classes`: the centres of
-    recognition with theirs; `loading`: the processes that load images. `an_image` and `fixed` are of a pass.
+    `state`: gradients, momenta, and the copies that averages and checkpoints are; `classes`: the class
+    weights of recognition with theirs; `loading`: the processes that load images. `an_image` and `fixed` are
+    of a pass.
     """
 
     held: int
@@ -75,25 +71,27 @@ class MemoryEstimate:
         return ", ".join(f"{what} {size / GIB:.2f}" for what, size in parts.items() if size)
 
 
-def fitted(options: TrainOptions, network: AttributeNetwork | Backbone, classes: int = 0) -> TrainOptions:
+def fit_to_memory(
+    options: TrainOptions, network: AttributeNetwork | Backbone, classes: int = 0
+) -> TrainOptions:
     """The options with the fewest parts of a step (`accumulate`) that fit into the memory that is free.
 
     The number format has to be chosen already; `classes` are those of recognition. Raises UsageError where
-    nothing fits, or not the number of parts that was told.
+    nothing fits, or not the number of parts that was asked for.
     """
     device = _device(options)
     free = _free(device)
-    estimate = estimated(options, network, classes)
+    estimate = estimate_memory(options, network, classes)
     possible = list(_parts(options))
     fits = [parts for parts in possible if estimate.more(_images(options, parts)) <= RESERVE * free]
-    told = options.accumulate
-    if not fits or (told and told not in fits):
-        raise UsageError(_too_large(options, estimate, free, told or possible[-1], fits))
-    parts = told or fits[0]
+    asked = options.accumulate
+    if not fits or (asked and asked not in fits):
+        raise UsageError(_too_large(options, estimate, free, asked or possible[-1], fits))
+    parts = asked or fits[0]
     images = _images(options, parts)
     about = (estimate.total(images) / GIB, free / GIB, estimate.text(images))
     log.info("memory: about %.2f GiB of a process, %.2f GiB are free (GiB: %s)", *about)
-    if parts > 1 and not told:
+    if parts > 1 and not asked:
         log.warning(
             "the %d images of a step go through the network in %d parts, as all at once take about %.1f GiB; "
             "batch norm sees %d images at a time",
@@ -105,20 +103,20 @@ def fitted(options: TrainOptions, network: AttributeNetwork | Backbone, classes:
     return replace(options, accumulate=parts)
 
 
-def estimated(
+def estimate_memory(
     options: TrainOptions, network: AttributeNetwork | Backbone, classes: int = 0
 ) -> MemoryEstimate:
-    """What a run takes, by the size of its network and two passes of a few images through its like."""
+    """What a run takes, by the size of its network and two passes of a few images through a copy."""
     device = _device(options)
     held = torch.cuda.memory_allocated(device) if device.type == "cuda" else held_memory()
-    few, more = _passes(options, device)
+    few, more = pass_memory(options, device)
     an_image = int(SLACK * (more - few) / (MORE - FEW))
     waiting = AHEAD * options.workers * PIXELS if device.type == "cpu" else 0
-    logits, centres = _classes(options, classes)
+    logits, class_weights = _classes(options, classes)
     return MemoryEstimate(
         held=held,
         state=_state(options, network, device),
-        classes=centres,
+        classes=class_weights,
         loading=2 * options.workers * WORKER if device.type == "cpu" else 0,
         fixed=max(0, int(few - FEW * an_image / SLACK)),
         an_image=an_image + COPIES * 4 * PIXELS + waiting + logits,
@@ -133,51 +131,9 @@ def _device(options: TrainOptions) -> torch.device:
     )
 
 
-def _passes(options: TrainOptions, device: torch.device) -> tuple[float, float]:
-    """The most bytes that passes of FEW and of MORE images take at once, gradients of weights aside."""
-    with torch.random.fork_rng():
-        backbone = build_backbone(options.backbone_config)
-    frozen = frozen_parts(backbone, options.freeze)
-    what = {
-        "what": "memory of training",
-        "networks": architecture([backbone]),
-        "device": device.type,
-        "precision": options.precision,
-        "frozen": options.freeze,
-        "checkpointing": options.checkpointing,
-    }
-
-    def measure() -> dict[str, float]:
-        if options.checkpointing:
-            recompute_units(backbone)
-        backbone.train().to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        if options.precision in ("64-true", "bf16-true"):
-            backbone.to(torch.float64 if options.precision == "64-true" else torch.bfloat16)
-        for part in frozen:
-            part.eval()
-        for weight in backbone.parameters():
-            if weight.requires_grad:
-                weight.register_post_accumulate_grad_hook(_forget_gradient)  # type: ignore[no-untyped-call]
-        with torch.random.fork_rng():
-            return {str(count): _peak(backbone, options, count, device) for count in (FEW, MORE)}
-
-    found = remembered(what, measure)
-    return found[str(FEW)], found[str(MORE)]
-
-
-def _peak(backbone: Backbone, options: TrainOptions, count: int, device: torch.device) -> float:
-    with TensorMemory() as memory:
-        training_pass(backbone, backbone, options.precision, count, device)
-    return float(memory.peak)
-
-
-def _forget_gradient(weight: torch.Tensor) -> None:
-    weight.grad = None
-
-
 def _state(options: TrainOptions, network: AttributeNetwork | Backbone, device: torch.device) -> int:
     """Gradients, what the optimiser keeps, an average, and on the CPU the copies that checkpoints are."""
-    frozen_parts(backbone_of(network), options.freeze)
+    freeze_first_units(backbone_of(network), options.freeze)
     weights = _bytes(network.parameters())
     learning = _bytes(weight for weight in network.parameters() if weight.requires_grad)
     kept = (2 if options.optimizer == "adamw" else 1) * learning
@@ -191,13 +147,12 @@ def _bytes(tensors: Iterator[torch.Tensor]) -> int:
 
 
 def _classes(options: TrainOptions, classes: int) -> tuple[int, int]:
-    """Of recognition: the logits of an image, and the centres with momenta, gradient and copies."""
-    own = -(-classes // world())
-    used = min(own, round(options.sample_rate * own) + options.batch_size)
-    a_centre = options.subcentres * options.embedding_size * 4
-    gradient = used * a_centre * (1 if options.sample_rate >= 1 else 2)
-    copies = 4 * classes * a_centre  # centres and momenta, gathered and then copied to be written
-    return 3 * 4 * used * options.subcentres, 2 * own * a_centre + gradient + copies
+    """Bytes of recognition: the logits of an image, and class weights with momenta, gradient and copies."""
+    size, images = options.embedding_size, options.batch_size
+    head = head_memory(classes, size, images, options.sample_rate, options.subcentres)
+    # Weights and momenta, gathered and then copied to be written.
+    copies = 4 * classes * options.subcentres * size * 4
+    return head.logits // images, head.weights + head.gradient + copies
 
 
 def _parts(options: TrainOptions) -> Iterator[int]:
@@ -214,7 +169,7 @@ def _images(options: TrainOptions, parts: int) -> int:
 
 
 def _free(device: torch.device) -> int:
-    """Of the device, for each of the processes on this machine; the least of all processes."""
+    """Free bytes of the device for each process on this machine; the least of all processes."""
     if device.type == "cuda":
         free = torch.cuda.mem_get_info(device)[0]
     else:

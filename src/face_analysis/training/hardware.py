@@ -13,12 +13,12 @@ from torch import nn
 
 from face_analysis.errors import UsageError
 from face_analysis.inference.beside import Beside, loading, thread_counts, threads_kept
-from face_analysis.losses.processes import first_ones, rank, world
+from face_analysis.losses.processes import broadcast_from_rank0, rank, world
 from face_analysis.machine import Form, Precision, all_threads, check_machine, device_of
 from face_analysis.models.backbone import build_backbone
 from face_analysis.models.layers import Backbone
-from face_analysis.models.speed import architecture, measured, race, remembered
-from face_analysis.training.compiled import require_compiler
+from face_analysis.models.speed import architecture, images_per_second, measured, remembered
+from face_analysis.training.backbone import require_compiler
 from face_analysis.training.data import chip_cutter
 from face_analysis.training.options import TrainOptions
 
@@ -42,15 +42,15 @@ class Hardware:
 def choose(options: TrainOptions, begun: Form | None) -> Hardware:
     """A GPU where there is one, for each process; threads and number format.
 
-    Unless told otherwise a resumed run keeps what it was `begun` in; a new one has what is measured fastest.
-    Raises UsageError for what this machine does not have, and where `--compile` cannot work.
+    Unless an option says otherwise a resumed run keeps what it was `begun` in; a new one has what is measured
+    fastest. Raises UsageError for what this machine does not have, and where `--compile` cannot work.
     """
     check_machine(options)
     device = device_of(options.device)
     cuda = device.type == "cuda"
     if options.compile:
         require_compiler(device.type)
-    form, why = first_ones(_form(options, begun, device) if rank() == 0 else (Form(), ""))
+    form, why = broadcast_from_rank0(_form(options, begun, device) if rank() == 0 else (Form(), ""))
     torch.set_num_threads(form.threads)
     local = int(os.environ.get("LOCAL_WORLD_SIZE", "1")) if world() > 1 else 1
     if world() > 1 and ":" in options.device:
@@ -67,7 +67,7 @@ def _form(options: TrainOptions, begun: Form | None, device: torch.device) -> tu
         threads = counts[0] if options.threads else min(begun.threads, all_threads())
         if options.precision in ("auto", begun.precision):
             return Form(begun.precision, threads), "as the run began"
-        return Form(options.precision, threads), "as told"
+        return Form(options.precision, threads), "as given"
     with threads_kept():
         found = measured(
             [Form(precision) for precision in _formats(options, device)],
@@ -75,14 +75,14 @@ def _form(options: TrainOptions, begun: Form | None, device: torch.device) -> tu
             lambda forms: _rates(options, device, forms, time.perf_counter, beside=True),
             lambda forms, clock: _rates(options, device, forms, clock),
         )
-    return found.best, found.text or "as told"
+    return found.best, found.text or "as given"
 
 
 def _formats(options: TrainOptions, device: torch.device) -> list[Precision]:
     if options.precision != "auto":
         return [options.precision]
     formats: list[Precision] = ["32-true", "bf16-mixed"]
-    # Recognition's margins need float32, and its centres no scaled gradients.
+    # Recognition's margins need float32, and its class weights no scaled gradients.
     return [*formats, "16-mixed"] if device.type == "cuda" and not options.recognition else formats
 
 
@@ -112,7 +112,7 @@ def _rates(
 
     def measure() -> dict[str, float]:
         ways = {text: _way(backbone, form, device, work) for text, form in by_text.items()}
-        return race(ways, max(LEAST, min(MOST, options.batch_size)), LEAST, SECONDS, clock)
+        return images_per_second(ways, max(LEAST, min(MOST, options.batch_size)), LEAST, SECONDS, clock)
 
     found = remembered(what, measure)
     return {form: found[text] for text, form in by_text.items() if text in found}

@@ -7,9 +7,8 @@ import os
 
 import numpy as np
 
-from face_analysis.datasets.attributes import UNKNOWN, Attribute
+from face_analysis.datasets.attributes import GROUP_NAMES, UNKNOWN, Attribute, group_index
 from face_analysis.datasets.faces import FaceDataset
-from face_analysis.datasets.lists.label_groups import GROUP_NAMES, group_index
 from face_analysis.datasets.sources import FolderSource, ImageSource
 from face_analysis.errors import EmptyDataError
 

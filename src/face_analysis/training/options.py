@@ -20,7 +20,7 @@ PresetName = Literal["laptop", "gpu", "original"]
 
 @dataclass(frozen=True)
 class TrainOptions(MachineOptions):
-    """What a training run is told. Paths are relative to the working folder."""
+    """The options of a training run. Paths are relative to the working folder."""
 
     attribute: Annotated[
         tuple[Literal["race", "gender", "age", "recognition"], ...],
@@ -72,12 +72,12 @@ class TrainOptions(MachineOptions):
     early_stop: Annotated[bool, Opt("stop after 5 validations without gain", "-es")] = False
     optimizer: Annotated[
         Literal["sgd", "adamw"],
-        Opt("what moves the weights; the class centres of recognition always go by SGD"),
+        Opt("what moves the weights; recognition's class weights always move by SGD"),
     ] = "sgd"
     momentum: Annotated[float, Opt("momentum of SGD")] = 0.9
     weight_decay: Annotated[float, Opt("on all but the backbone's batch-norm parameters")] = 5e-4
     clip: Annotated[
-        float, Opt("largest norm of a step's gradient, without that of recognition's class centres; 0: any")
+        float, Opt("largest norm of a step's gradient, without that of recognition's class weights; 0: any")
     ] = 0.0
     layer_decay: Annotated[
         float, Opt("factor on the learning rate from each unit of the backbone to the one before it; 1: none")
@@ -102,7 +102,7 @@ class TrainOptions(MachineOptions):
         float, Opt("class weight = (largest count / count) to this power; 0: no class weights")
     ] = 1.0
     label_smoothing: Annotated[
-        float, Opt("share of a race or gender label that is spread over all classes")
+        float, Opt("fraction of a race or gender label that is spread over all classes")
     ] = 0.0
     balance: Annotated[
         Attribute | None,
@@ -119,10 +119,10 @@ class TrainOptions(MachineOptions):
         float, Opt("0 to 1: random shift, scale, rotation, brightness, contrast; 0: flips alone")
     ] = 0.0
     degrade: Annotated[
-        float, Opt("0 to 1: share of images made blurred, coarse in JPEG, off in colour, partly covered")
+        float, Opt("0 to 1: fraction of images made blurred, coarse in JPEG, off in colour, partly covered")
     ] = 0.0
     mixup: Annotated[
-        float, Opt("attributes: mix images in pairs, by shares drawn from Beta(this, this); 0: do not")
+        float, Opt("attributes: mix images in pairs, by weights drawn from Beta(this, this); 0: do not")
     ] = 0.0
     validations: Annotated[int, Opt("validations an epoch")] = 5
     save_every: Annotated[
@@ -153,9 +153,9 @@ class TrainOptions(MachineOptions):
     ] = None
     scale: Annotated[float | None, Opt("recognition: scale of the cosines (default: 64)")] = None
     margin_warmup: Annotated[float, Opt("recognition: epochs over which the margin rises from none")] = 0.0
-    subcentres: Annotated[int, Opt("recognition: centres of each class (Sub-center ArcFace: 3)")] = 1
+    subcentres: Annotated[int, Opt("recognition: weight vectors of each class (Sub-center ArcFace: 3)")] = 1
     sample_rate: Annotated[
-        float, Opt("recognition: share of the classes that a step compares with (Partial FC); 1: all")
+        float, Opt("recognition: fraction of the classes that a step compares with (Partial FC); 1: all")
     ] = 1.0
     images_per_person: Annotated[
         int, Opt("recognition: draw so many images of each person in a step; 0: images in any order")
@@ -163,7 +163,7 @@ class TrainOptions(MachineOptions):
 
     @property
     def recognition(self) -> bool:
-        """Whether faces are told apart, and not their attributes."""
+        """Whether the run trains recognition, and not attributes."""
         return RECOGNITION in self.attribute
 
     @property

@@ -11,7 +11,7 @@ import torch
 
 from face_analysis.datasets.attributes import Attribute
 from face_analysis.datasets.faces import FaceDataset
-from face_analysis.losses.classification import class_weights
+from face_analysis.losses.cross_entropy import frequency_weights
 from face_analysis.losses.ordinal import task_weights
 from face_analysis.models.attributes import AttributeNetwork
 from face_analysis.models.backbone import build_backbone
@@ -26,11 +26,10 @@ from face_analysis.training.data import (
     train_loader,
     val_dataset,
 )
-from face_analysis.training.fitting import fitted
+from face_analysis.training.fitting import fit_to_memory
 from face_analysis.training.labels import judge_labels
 from face_analysis.training.options import TrainOptions
-from face_analysis.training.people import class_count, number_people
-from face_analysis.training.sets import val_sets
+from face_analysis.training.recognition_data import class_count, number_people, val_sets
 from face_analysis.training.tasks.attributes import AttributeTask
 from face_analysis.training.tasks.recognition import RecognitionTask
 from face_analysis.training.tasks.task import Task
@@ -94,7 +93,7 @@ def _attributes(options: TrainOptions) -> Plan:
         log.info("balanced by %s: images without a known one are not drawn", options.balance)
     if options.margin is not None or options.scale is not None:
         log.warning("--margin and --scale are for recognition; they change nothing here")
-    options = fitted(options, network)
+    options = fit_to_memory(options, network)
     batches = train_loader(training, options)
     weights = _class_weights(training, options)
     task = AttributeTask(network, weights, options, training.source.name, _steps(batches, options))
@@ -113,7 +112,7 @@ def _recognition(options: TrainOptions) -> Plan:
         load_pretrained_backbone(network, options.pretrained)
         log.info("started from %s: backbone", options.pretrained)
     log.info("training: %s, %d people", _described(training), len(people))
-    options = fitted(options, network, classes)
+    options = fit_to_memory(options, network, classes)
     batches = train_loader(training, options)
     steps = _steps(batches, options)
     task = RecognitionTask(network, people, classes, sets, options, training.source.name, steps)
@@ -127,7 +126,7 @@ def _recognition(options: TrainOptions) -> Plan:
 def _class_weights(training: FaceDataset, options: TrainOptions) -> dict[Attribute, torch.Tensor]:
     names: tuple[Attribute, ...] = ("race", "gender")
     weights = {
-        name: class_weights(
+        name: frequency_weights(
             torch.from_numpy(training.counts(name)),
             0.0 if name == options.balance else options.class_weight_power,
         )
@@ -145,7 +144,7 @@ def steps_per_validation(epoch_steps: int, options: TrainOptions) -> int:
 
 
 def _steps(batches: BatchLoader, options: TrainOptions) -> int:
-    """How many steps an epoch has; told with what a small set changes."""
+    """How many steps an epoch has, logged with what a small set changes."""
     steps, images = -(-len(batches) // options.accumulate), batches.batches.total
     if images < options.batch_size:
         log.warning(

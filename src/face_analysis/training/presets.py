@@ -27,7 +27,7 @@ def preset_values(name: PresetName, *, recognition: bool, pretrained: bool) -> M
     return {option: value for option, value in values.items() if not (pretrained and option in NETWORK)}
 
 
-def that_go_with(values: Mapping[str, Any], given: TrainOptions) -> Mapping[str, Any]:
+def compatible_values(values: Mapping[str, Any], given: TrainOptions) -> Mapping[str, Any]:
     """The values without those that contradict the options that are given, whose others are defaults."""
     aside = set()
     if given.head == "adacos":  # it finds its scale

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from face_analysis.errors import WriteError
 from face_analysis.files import FailureLog, write_text
-from face_analysis.losses.processes import first_ones, rank
+from face_analysis.losses.processes import broadcast_from_rank0, rank
 from face_analysis.models.attributes import AttributeNetwork
 from face_analysis.models.layers import Backbone
 from face_analysis.options import to_yaml
@@ -21,11 +21,10 @@ from face_analysis.training.data import val_loader
 from face_analysis.training.hardware import Hardware, choose
 from face_analysis.training.launch import watched_processes
 from face_analysis.training.options import TrainOptions, to_keep
-from face_analysis.training.people import write_people
 from face_analysis.training.plan import Plan, new_network, plan_of
-from face_analysis.training.resume import epochs_left
+from face_analysis.training.recognition_data import write_people
 from face_analysis.training.saving.background import BackgroundIO
-from face_analysis.training.saving.checkpoints import ResumePoint, read_checkpoint, resume_point
+from face_analysis.training.saving.checkpoints import ResumePoint, epochs_left, read_checkpoint, resume_point
 from face_analysis.training.saving.run_folder import RunFolder
 from face_analysis.training.trainer import make_trainer
 
@@ -62,7 +61,7 @@ def train(options: TrainOptions, held: ExitStack | None = None) -> TrainedRun:
         threads=hardware.form.threads,
         accumulate=options.accumulate or (checkpoint.parts if checkpoint else 0),
     )
-    folder = RunFolder(first_ones(_path(options)))
+    folder = RunFolder(broadcast_from_rank0(_path(options)))
     going_on = checkpoint is None or epochs_left(checkpoint, folder, options)
     plan = plan_of(options)
     options = plan.options

@@ -11,16 +11,21 @@ from lightning.pytorch.strategies import DDPStrategy
 
 from face_analysis.files import FailureLog
 from face_analysis.losses.processes import rank, world
-from face_analysis.training.averaging import AverageWeights
-from face_analysis.training.callbacks import PlateauSchedule, Progress, RecordFailures, StopEarly
+from face_analysis.training.callbacks import (
+    AverageWeights,
+    PlateauSchedule,
+    Progress,
+    RecordFailures,
+    StopEarly,
+)
 from face_analysis.training.data import described
 from face_analysis.training.hardware import Hardware
 from face_analysis.training.options import TrainOptions
 from face_analysis.training.plan import Plan, steps_per_validation
 from face_analysis.training.saving.background import BackgroundIO
-from face_analysis.training.saving.checkpoints import Identity, how
+from face_analysis.training.saving.checkpoints import Identity, computed_with
 from face_analysis.training.saving.metrics_log import LogSteps, MetricsLog
-from face_analysis.training.saving.position import GoOn
+from face_analysis.training.saving.position import ContinueRun
 from face_analysis.training.saving.run_folder import RunFolder
 from face_analysis.training.saving.saver import Saver, StopOnSignal
 
@@ -71,8 +76,8 @@ def _callbacks(
     options: TrainOptions, folder: RunFolder, plan: Plan, failures: FailureLog, files: BackgroundIO
 ) -> list[L.Callback]:
     callbacks: list[L.Callback] = [
-        Identity({**plan.identity, **how(options)}),
-        GoOn(plan.batches, [described(data) for data in plan.validation], options),
+        Identity({**plan.identity, **computed_with(options)}),
+        ContinueRun(plan.batches, [described(data) for data in plan.validation], options),
         RecordFailures(failures),
         *([AverageWeights(options.ema)] if options.ema else []),
         LogSteps(max(1, min(50, plan.task.epoch_steps // 5))),

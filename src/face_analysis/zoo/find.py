@@ -77,7 +77,7 @@ def stored(entry: Entry) -> Path:
     a wrong file in the cache, and ModelNotFoundError.
     """
     tried = []
-    for path in places(entry):
+    for path in possible_paths(entry):
         fault = entry.fault(path)
         if not fault:
             return path
@@ -94,7 +94,7 @@ def fetchable(entry: Entry) -> bool:
     return bool(entry.address) and os.environ.get(OFFLINE, "") in ("", "0")
 
 
-def places(entry: Entry) -> list[Path]:
+def possible_paths(entry: Entry) -> list[Path]:
     """Where the file may lie on this machine, in the order of looking; the first is the cache."""
     found = [cached(entry)]
     if entry.carrier:
@@ -122,7 +122,7 @@ def cache_folder() -> Path:
         raise UsageError(f"no home folder to keep models in ({error}): set {CACHE} to a folder") from error
 
 
-def take_in(path: Path) -> Path:
+def add_to_cache(path: Path) -> Path:
     """Copy a file of a model of the catalogue, whatever its name, into the cache; returns its place there.
 
     Raises MissingFileError, UnknownModelError for any other file, and WriteError.

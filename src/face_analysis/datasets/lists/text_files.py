@@ -60,7 +60,7 @@ def split_lines(text: str) -> Iterator[tuple[int, str]]:
 
 
 def read_table(path: Path, what: str, columns: Sequence[str]) -> Iterator[tuple[int, list[str]]]:
-    """Of each row of a CSV file with a header its line and the cells of `columns`; others are not read.
+    """The line and the cells of `columns` of each row of a CSV file with a header; others are not read.
 
     Raises as `read_text`, and ListFormatError where a column or a cell is missing or a quote is not closed.
     """

@@ -2,42 +2,24 @@
 
 from __future__ import annotations
 
+import os
 import posixpath
 import re
 from collections.abc import Iterator
-from pathlib import Path
-from typing import Literal, NamedTuple
+from contextlib import suppress
+from pathlib import Path, PurePosixPath
+from typing import Literal
 
 import numpy as np
 
 from face_analysis.datasets.lists.text_files import read_lines
-from face_analysis.datasets.pairs.pairs import Pairs, folds
-from face_analysis.datasets.pairs.stored_names import StoredNames
-from face_analysis.errors import ListFormatError, MissingFileError
+from face_analysis.datasets.pairs.pairs import ListedPair, folds
+from face_analysis.errors import ListFormatError, MissingFileError, UsageError
+from face_analysis.images.formats import IMAGE_SUFFIXES
 
 Protocol = Literal["lfw", "cfp_ff", "cfp_fp", "list"]
 WHAT = "list of pairs"
 _NUMBER = re.compile(r"[0-9]{1,6}\Z", re.ASCII)
-
-
-class ListedPair(NamedTuple):
-    """The names of two images, whether they show one person, and the fold."""
-
-    first: str
-    second: str
-    same: bool
-    fold: int
-
-
-def number_images(listed: list[ListedPair]) -> tuple[list[str], Pairs]:
-    """The images, each once, in the order in which pairs name them, and the pairs as their rows."""
-    rows: dict[str, int] = {}
-    table = [
-        (rows.setdefault(pair.first, len(rows)), rows.setdefault(pair.second, len(rows)), *pair[2:])
-        for pair in listed
-    ]
-    first, second, same, fold = np.array(table, np.int64).reshape(-1, 4).T
-    return list(rows), Pairs(first, second, same == 1, fold)
 
 
 def read_protocol(protocol: Protocol, source: Path, pairs: Path | None) -> list[ListedPair]:
@@ -161,3 +143,37 @@ def _cfp_pairs(path: Path, frontal: dict[int, str], other: dict[int, str]) -> It
             reason = f"expected `a,b`, two numbers of the lists of images, found `{line[:80]}`"
             raise ListFormatError(path, number, reason)
         yield frontal[numbers[0]], other[numbers[1]]
+
+
+class StoredNames:
+    """The files under `root` by their names without suffix; each folder is read once."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self._folders: dict[str, tuple[set[str], dict[str, list[str]]]] = {}
+
+    def of(self, name: str) -> str:
+        """`name` if there is such a file, or else the picture that differs by its suffix alone.
+
+        Where there is none it is `name` again, which then is missing. Raises UsageError where there are two.
+        """
+        folder, _, file = name.rpartition("/")
+        files, by_stem = self._folder(folder)
+        others = by_stem.get(PurePosixPath(file).stem, [])
+        if file in files or not others:
+            return name
+        if len(others) > 1:
+            raise UsageError(f"{self.root / folder}: {' and '.join(others)} may both be {file}; keep one")
+        return f"{folder}/{others[0]}" if folder else others[0]
+
+    def _folder(self, folder: str) -> tuple[set[str], dict[str, list[str]]]:
+        if folder not in self._folders:
+            files: set[str] = set()
+            with suppress(OSError):  # images of a folder that cannot be read count as missing
+                files = {entry.name for entry in os.scandir(self.root / folder)}
+            by_stem: dict[str, list[str]] = {}
+            for path in map(PurePosixPath, sorted(files)):
+                if path.suffix.lower() in IMAGE_SUFFIXES:
+                    by_stem.setdefault(path.stem, []).append(path.name)
+            self._folders[folder] = files, by_stem
+        return self._folders[folder]

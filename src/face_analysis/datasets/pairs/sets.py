@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import csv
-import math
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
-from face_analysis.datasets.pairs.bin_source import BinSource
+from face_analysis.datasets.npy_files import npy_header, open_bytes
+from face_analysis.datasets.pairs.bins import BinSource
 from face_analysis.datasets.pairs.pairs import Pairs
 from face_analysis.errors import (
     EmptyDataError,
@@ -21,21 +22,16 @@ from face_analysis.errors import (
     PackedFileError,
     UnreadableImageError,
 )
+from face_analysis.files import whole_file
 from face_analysis.images.align import CHIP_SIZE
 from face_analysis.images.decode import decode, fit
-from face_analysis.types import ImageFailure
+from face_analysis.types import Image, ImageFailure
 
 PIXELS, IMAGES, PAIRS = "images.npy", "images.csv", "pairs.csv"
 IMAGE_COLUMNS = ("row", "path", "found")
 PAIR_COLUMNS = ("first", "second", "same", "fold")
 SHAPE = (CHIP_SIZE, CHIP_SIZE, 3)
 _NUMBER = re.compile(r"[0-9]{1,9}\Z", re.ASCII)
-_VERSION = b"\x93NUMPY\x01\x00"
-_HEADER = re.compile(
-    _VERSION + rb"(..)\{'descr': '\|u1', 'fortran_order': False, 'shape': \((\d{1,9}), 112, 112, 3\), \} *\n",
-    re.DOTALL,
-)
-"""Of a `.npy` file, as NumPy writes it. Its own reader takes any Python literal, and fails in many ways."""
 
 
 @dataclass(frozen=True)
@@ -74,25 +70,17 @@ def open_pairs(path: Path) -> PairSet:
 
 def _open_folder(folder: Path) -> PairSet:
     images = _open_images(folder / PIXELS)
-    names, found = _read_images(folder / IMAGES, len(images))
+    names, found = _read_names(folder / IMAGES, len(images))
     return PairSet(folder, images, _read_pairs(folder / PAIRS, len(images)), names, found)
 
 
 def _open_images(path: Path) -> NDArray[np.uint8]:
     if not path.is_file():
         raise MissingFileError(path, "images of the verification set")
-    with path.open("rb") as file:
-        header = _HEADER.match(file.read(256))
-    if header is None or header.end() != len(_VERSION) + 2 + int.from_bytes(header[1], "little"):
-        raise PackedFileError(f"{path}: expected NumPy's uint8 (N, 112, 112, 3); run `pairs build` again")
-    shape = (int(header[2]), *SHAPE)
-    expected, actual = header.end() + math.prod(shape), path.stat().st_size
-    if actual != expected:
-        raise PackedFileError(f"{path}: {actual} of {expected} bytes are there; run `pairs build` again")
-    return np.memmap(path, np.uint8, "r", header.end(), shape)
+    return open_bytes(path, SHAPE, "run `pairs build` again")
 
 
-def _read_images(path: Path, count: int) -> tuple[list[str], NDArray[np.bool_]]:
+def _read_names(path: Path, count: int) -> tuple[list[str], NDArray[np.bool_]]:
     names: list[str] = []
     found: list[bool] = []
     for line, (row, name, face) in _read_csv(path, IMAGE_COLUMNS):
@@ -154,3 +142,46 @@ def _open_bin(path: Path) -> PairSet:
     pairs = source.pairs.among(usable, path)
     found, left_out = np.ones(len(names), np.bool_), len(source.pairs) - len(pairs)
     return PairSet(path, images[: len(names)], pairs, names, found, tuple(failures), left_out)
+
+
+def write_pair_set(
+    folder: Path, names: Sequence[str], pairs: Pairs, images: Iterable[tuple[Image, bool] | None]
+) -> None:
+    """Write the set `folder`; `images` gives for each name pixels (112, 112, 3) and `found`, or None.
+
+    None is an image that cannot be used: it and its pairs are left out. The files appear when all are whole.
+    Raises EmptyDataError when no pair is left, and WriteError.
+    """
+    with (
+        whole_file(folder / PAIRS) as paired,
+        whole_file(folder / IMAGES) as listed,
+        whole_file(folder / PIXELS) as pixels,
+    ):
+        with pixels.open("wb") as file:
+            found = _write_images(file, images)
+        usable = np.array([one is not None for one in found])
+        kept = pairs.among(usable, folder)
+        there = [(name, one) for name, one in zip(names, found, strict=True) if one is not None]
+        _write_csv(listed, IMAGE_COLUMNS, ((row, name, int(one)) for row, (name, one) in enumerate(there)))
+        columns = (kept.first, kept.second, kept.same.astype(int), kept.fold)
+        _write_csv(paired, PAIR_COLUMNS, zip(*(column.tolist() for column in columns), strict=True))
+
+
+def _write_images(file: BinaryIO, images: Iterable[tuple[Image, bool] | None]) -> list[bool | None]:
+    """The `.npy` file, and `found` of each image, None where it is left out."""
+    found: list[bool | None] = []
+    file.write(npy_header("|u1", (0, *SHAPE)))
+    for image in images:
+        found.append(None if image is None else image[1])
+        if image is not None:
+            file.write(image[0].tobytes())
+    file.seek(0)
+    file.write(npy_header("|u1", (len(found) - found.count(None), *SHAPE)))
+    return found
+
+
+def _write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    with path.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(header)
+        writer.writerows(rows)

@@ -10,7 +10,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from face_analysis.datasets.pairs.npy_header import npy_header
+from face_analysis.datasets.npy_files import npy_header
 from face_analysis.errors import UsageError, WriteError
 from face_analysis.files import open_hidden, write_csv
 from face_analysis.json_files import write_json

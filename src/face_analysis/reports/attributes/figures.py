@@ -11,10 +11,9 @@ from numpy.typing import NDArray
 
 from face_analysis.datasets.attributes import ATTRIBUTES, CLASS_NAMES, MAX_AGE, Attribute, known
 from face_analysis.evaluation.attributes import DECADES, AttributeMetrics
-from face_analysis.evaluation.groups import AttributeReport, EvaluationReport
+from face_analysis.evaluation.attributes_by_group import AttributeReport, EvaluationReport
 from face_analysis.evaluation.intervals import Estimate
-from face_analysis.reports.figure_style import COLOURS, figure_style
-from face_analysis.reports.measure_text import MEASURES, MEASURES_OF, MeasureText
+from face_analysis.reports.style import COLOURS, MEASURES, MEASURES_OF, MeasureText, figure_style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -64,21 +63,21 @@ def write_figures(
 
 
 def confusion_figure(metrics: AttributeMetrics) -> Figure:
-    """Confusion of race or gender: shares of each true class in percent, the number of images below them."""
+    """Confusion of race or gender: percentages of each true class, the number of images below them."""
     from matplotlib.figure import Figure
 
     matrix = metrics.confusion
     assert matrix is not None
     names, shown = CLASS_NAMES[metrics.attribute], matrix.sum(axis=1)
-    share = np.divide(matrix, shown[:, None], out=np.full(matrix.shape, np.nan), where=shown[:, None] > 0)
+    rates = np.divide(matrix, shown[:, None], out=np.full(matrix.shape, np.nan), where=shown[:, None] > 0)
     side = 2.6 + 1.15 * len(names)
     figure = Figure(figsize=(side + 1.2, side), layout="constrained")
     axes = figure.add_subplot()
-    image = axes.imshow(np.ma.masked_invalid(100 * share), cmap="cividis", vmin=0, vmax=100)
+    image = axes.imshow(np.ma.masked_invalid(100 * rates), cmap="cividis", vmin=0, vmax=100)
     axes.set_facecolor("0.88")
     for row, column in np.ndindex(*matrix.shape):
-        text = "0" if np.isnan(share[row, column]) else f"{share[row, column]:.1%}\n{matrix[row, column]}"
-        colour = "white" if share[row, column] < 0.55 else "black"
+        text = "0" if np.isnan(rates[row, column]) else f"{rates[row, column]:.1%}\n{matrix[row, column]}"
+        colour = "white" if rates[row, column] < 0.55 else "black"
         axes.text(column, row, text, ha="center", va="center", color=colour)
     rows = [f"{name}\n(n = {count})" for name, count in zip(names, shown, strict=True)]
     axes.set_xticks(range(len(names)), [name.replace("-", "-\n") for name in names])

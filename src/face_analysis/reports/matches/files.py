@@ -7,16 +7,16 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from face_analysis.evaluation.demographics import DemographicReport
 from face_analysis.evaluation.error_rates import equal_error_rate
 from face_analysis.evaluation.intervals import Estimate
+from face_analysis.evaluation.verification_by_group import DemographicReport
 from face_analysis.files import whole_file, write_csv
 from face_analysis.json_files import write_json
-from face_analysis.reports.figure_style import figure_style
 from face_analysis.reports.matches.report import ALL, MatchReport
 from face_analysis.reports.matches.score_figures import group_score_figure, score_figure, score_rows
 from face_analysis.reports.page import Picture, base64_text
 from face_analysis.reports.rate_figures import det_figure, det_rows, heat_figure
+from face_analysis.reports.style import figure_style
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

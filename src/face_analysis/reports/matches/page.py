@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from face_analysis.evaluation.intervals import LEVEL
 from face_analysis.evaluation.score_histogram import BIN_WIDTH
-from face_analysis.reports.attributes.section import AttributeSection
+from face_analysis.reports.attributes.report import AttributeSection
 from face_analysis.reports.matches.hard_pairs import HardPairs
 from face_analysis.reports.matches.report import ALL, MatchReport
 from face_analysis.reports.matches.tables import (
@@ -18,8 +18,8 @@ from face_analysis.reports.matches.tables import (
     scientific,
     separation_text,
 )
-from face_analysis.reports.measure_text import FEW, PERCEIVED
 from face_analysis.reports.page import Picture, Table, render
+from face_analysis.reports.style import FEW, PERCEIVED
 
 PREDICTED = (
     "The groups are predictions of a model, with its errors: not labels, and not facts about a person."

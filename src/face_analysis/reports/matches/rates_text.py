@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from face_analysis.evaluation.demographics import DemographicReport
-from face_analysis.evaluation.error_rates import PAIRS_PER_ERROR
-from face_analysis.evaluation.histogram_rates import curve_of
+from face_analysis.evaluation.error_rates import MIN_EXPECTED_ERRORS
 from face_analysis.evaluation.intervals import Estimate
-from face_analysis.evaluation.score_histogram import BIN_WIDTH
+from face_analysis.evaluation.score_histogram import BIN_WIDTH, curve_of
+from face_analysis.evaluation.verification_by_group import DemographicReport
 from face_analysis.matching.result import MatchResult
 from face_analysis.matching.thresholds import ThresholdCard
-from face_analysis.reports.markdown import section
 from face_analysis.reports.matches.report import demographics_of
 from face_analysis.reports.matches.tables import no_threshold, separation_text
-from face_analysis.reports.measure_text import FEW, STAR
+from face_analysis.reports.style import FEW, STAR, section
 
 NO_PAIRS = "no pairs"
 RATE_HEADS = ("FMR asked", "threshold", "FMR", "FNMR (%)", "FNMR, 95 % interval over people (%)")
@@ -56,7 +54,7 @@ def _point(card: ThresholdCard, mated: int) -> str:
     if card.threshold is None or card.fmr is None:
         return f"threshold for FMR {card.asked:g} not known: {card.unsupported}"
     fmr = f"FMR {card.fmr:.3g}{'' if card.supported else STAR}"
-    few = STAR if mated < PAIRS_PER_ERROR else ""
+    few = STAR if mated < MIN_EXPECTED_ERRORS else ""
     fnmr = "" if card.fnmr is None else f", FNMR {card.fnmr:.4g}{few}"
     return f"threshold {card.threshold:.4f} for FMR {card.asked:g}: {fmr}{fnmr}"
 

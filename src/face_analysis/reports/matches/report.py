@@ -7,12 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from face_analysis.datasets.lists.label_groups import UNKNOWN_GROUP
-from face_analysis.evaluation.demographics import DemographicReport, Rates, demographic_report
+from face_analysis.datasets.attributes import UNKNOWN_GROUP
 from face_analysis.evaluation.error_rates import Curve, equal_error_rate
-from face_analysis.evaluation.histogram_rates import Bounded, curve_of, d_prime_of
-from face_analysis.evaluation.identity_intervals import fmr_estimate, fnmr_estimate
-from face_analysis.evaluation.score_histogram import ScoreHistogram
+from face_analysis.evaluation.intervals import fmr_estimate, fnmr_estimate
+from face_analysis.evaluation.score_histogram import Bounded, ScoreHistogram, curve_of, d_prime_of
+from face_analysis.evaluation.verification_by_group import DemographicReport, Rates, demographic_report
 from face_analysis.matching.result import MatchResult
 from face_analysis.matching.thresholds import FMRS, ThresholdCard, threshold_cards
 

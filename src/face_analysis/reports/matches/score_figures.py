@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from face_analysis.evaluation.score_histogram import ScoreHistogram
-from face_analysis.reports.figure_style import COLOURS
+from face_analysis.reports.style import COLOURS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from face_analysis.evaluation.demographics import DemographicReport, Differential, GroupRates
 from face_analysis.evaluation.error_rates import NO_SPREAD, equal_error_rate
-from face_analysis.evaluation.histogram_rates import curve_of, d_prime_of
 from face_analysis.evaluation.intervals import Estimate
-from face_analysis.evaluation.score_histogram import ScoreHistogram
+from face_analysis.evaluation.score_histogram import ScoreHistogram, curve_of, d_prime_of
+from face_analysis.evaluation.verification_by_group import DemographicReport, Differential, GroupRates
 from face_analysis.matching.thresholds import ThresholdCard
 from face_analysis.reports.matches.report import MatchReport
-from face_analysis.reports.measure_text import STAR, UNSUPPORTED
 from face_analysis.reports.page import Table
+from face_analysis.reports.style import STAR, UNSUPPORTED
 
 
 def separation_text(histogram: ScoreHistogram) -> str:

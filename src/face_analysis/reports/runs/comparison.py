@@ -1,4 +1,4 @@
-"""Training runs side by side: what they were told differently, and which differ by their seed alone."""
+"""Training runs side by side: which settings differ, and which runs differ by their seed alone."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class RunGroup:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class RunComparison:
     """Runs by group.
 
     `differing` names the settings that are not alike, without the seed; `shared` are those that are.
@@ -55,7 +55,7 @@ def is_measure(column: str) -> bool:
     return column.startswith("val_")
 
 
-def compare(runs: Sequence[TrainingRun]) -> Comparison:
+def compare(runs: Sequence[TrainingRun]) -> RunComparison:
     """Group the runs, in the order of the first of each group."""
     names = list(dict.fromkeys(name for run in runs for name in run.settings))
     alike = {name for name in names if len({setting_text(run, name) for run in runs}) == 1}
@@ -68,13 +68,13 @@ def compare(runs: Sequence[TrainingRun]) -> Comparison:
         RunGroup(_counted(label, len(group)), tuple(group))
         for label, group in zip(labels, found.values(), strict=True)
     )
-    return Comparison(
+    return RunComparison(
         tuple(groups), differing, {name: runs[0].settings[name] for name in names if name in alike}
     )
 
 
 def setting_text(run: TrainingRun, name: str) -> str:
-    """A setting as the pages have it; `default` where the run was not told and the program chose."""
+    """A setting as the pages have it; `default` where the option was not given and the program chose."""
     value = run.settings.get(name)
     if value is None:
         return "default"
@@ -109,5 +109,5 @@ def _labels(names: Sequence[str], values: Sequence[tuple[str, ...]]) -> list[str
 
 
 def _joined(columns: dict[str, list[str]]) -> list[str]:
-    told = [[f"{name} {text}" for text in texts] for name, texts in columns.items()]
-    return [", ".join(row) for row in zip(*told, strict=True)]
+    cells = [[f"{name} {text}" for text in texts] for name, texts in columns.items()]
+    return [", ".join(row) for row in zip(*cells, strict=True)]

@@ -98,7 +98,7 @@ def _read_run(name: str, folder: RunFolder) -> TrainingRun:
 
 
 def _settings(path: Path) -> dict[str, Any]:
-    """All that a run was told; options that its `config.yaml` does not name have their defaults."""
+    """All options of a run; those that its `config.yaml` does not name have their defaults."""
     if not path.is_file():
         raise MissingFileError(path, "options of a training run")
     defaults = yaml.safe_load(to_yaml(TrainOptions(attribute=())))

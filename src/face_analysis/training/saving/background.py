@@ -65,8 +65,8 @@ class BackgroundIO(TorchCheckpointIO):
         self._copies.append(copy)
         return copy.copy_(tensor.detach())
 
-    def look(self) -> None:
-        """Do nothing while a checkpoint is being written."""
+    def poll(self) -> None:
+        """Raise the WriteError of a save that has ended; do nothing while one goes on."""
         if self._working is not None and self._working.done():
             self.finish()
 
@@ -87,7 +87,7 @@ def _form(tensor: Tensor) -> Form:
 def _memory_like(tensor: Tensor) -> Tensor:
     """Memory in large pages that processes forked later, those that load images, do not have.
 
-    Of what they have, each page that is written to is copied once more: 350 MB then took 1.4 s.
+    A page that they share is copied once more when it is written to: 350 MB then took 1.4 s.
     """
     layout = torch.empty_like(tensor, device="meta")
     if tensor.numel() == 0:

@@ -1,4 +1,4 @@
-"""Checkpoints: named by what they hold, and refused where they do not fit."""
+"""Checkpoints: named by what they hold, refused where they do not fit, and what is left to do after them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 import lightning as L
 import torch
 
-from face_analysis.errors import MissingFileError, ModelMismatchError
+from face_analysis.errors import FinishedRunError, MissingFileError, ModelMismatchError, UsageError
 from face_analysis.machine import Form
 from face_analysis.training.callbacks import StopEarly
 from face_analysis.training.data import IMAGES, ORDER, TOTAL, TRAINING_IMAGES
@@ -22,13 +22,13 @@ from face_analysis.training.tasks.recognition import PEOPLE
 log = logging.getLogger(__name__)
 
 IDENTITY = "face_analysis"
-HOW = ("precision", "threads", "accumulate")
+COMPUTED_WITH = ("precision", "threads", "accumulate")
 """The entries that say how it is computed; they may change when a run is resumed, unlike the rest."""
 
 
-def how(options: TrainOptions) -> dict[str, Any]:
-    """What a checkpoint keeps of how its run is computed."""
-    return {name: getattr(options, name) for name in HOW}
+def computed_with(options: TrainOptions) -> dict[str, Any]:
+    """The entries of the options that say how the run is computed."""
+    return {name: getattr(options, name) for name in COMPUTED_WITH}
 
 
 class Identity(L.Callback):
@@ -47,7 +47,7 @@ class ResumePoint:
     """A checkpoint: its steps from the run's beginning, how it is computed, and what run it is of.
 
     `form` says in which number format and on how many threads it began, `parts` in how many parts of a step.
-    Of its epochs so many are `begun` and `done`; `order` is what the order of the images follows from.
+    So many of its epochs are `begun` and `done`; `order` is what the order of the images follows from.
     `people` are those of a recognition run; `stopped_early` says that no gain ended it.
     """
 
@@ -105,7 +105,7 @@ def resume_point(resume: Path) -> ResumePoint:
         raise MissingFileError(path, "checkpoint to resume")
     content = read_checkpoint(path)
     identity, begun, loader = content[IDENTITY], epochs_begun(content), loader_state(content)
-    precision, threads, parts = (identity[name] for name in HOW)
+    precision, threads, parts = (identity[name] for name in COMPUTED_WITH)
     stop = content["callbacks"].get(StopEarly.__name__, {})
     return ResumePoint(
         path,
@@ -130,3 +130,34 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict) or IDENTITY not in content:
         raise ModelMismatchError(f"{path} is not a checkpoint of this program's training")
     return content
+
+
+def epochs_left(checkpoint: ResumePoint, folder: RunFolder, options: TrainOptions) -> bool:
+    """Whether there is something to train; if not, the folder lacks but the model of its best network.
+
+    Raises UsageError for fewer epochs than the run has begun, and where a finished run is to go on in another
+    folder; FinishedRunError where nothing at all is left.
+    """
+    begun, made = checkpoint.begun, _epochs(checkpoint.done)
+    if options.epochs < begun:
+        part = " and a part of the next one" if begun > checkpoint.done else ""
+        raise UsageError(
+            f"--epochs {options.epochs}: {checkpoint.path} has made {made}{part}; give more epochs to go on"
+        )
+    stopped = options.early_stop and checkpoint.stopped_early
+    if checkpoint.done < options.epochs and not stopped:
+        return True
+    finished = f"{checkpoint.path} is of a finished run: {made} of {options.epochs} made"
+    more = "give more --epochs to go on"
+    if stopped:
+        finished += ", then stopped early"
+        more = f"set `early_stop: false` in {folder.config} to go on"
+    if folder.weights.is_file():
+        raise FinishedRunError(f"{finished}; its model is {folder.weights}; {more}")
+    if not folder.best.is_file():
+        raise UsageError(f"{finished}, so there is nothing to do in {folder.path}; {more}")
+    return False
+
+
+def _epochs(count: int) -> str:
+    return f"{count} epoch" + "s" * (count != 1)

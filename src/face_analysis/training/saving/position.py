@@ -32,7 +32,7 @@ def loader_state(checkpoint: dict[str, Any]) -> dict[str, Any]:
     return dict(state)
 
 
-class GoOn(L.Callback):
+class ContinueRun(L.Callback):
     """Lets a run go on from a checkpoint with the batches and learning rates of its own options.
 
     An epoch that was broken off goes on after the images that were seen, whatever the size of the batches:

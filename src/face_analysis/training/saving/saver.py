@@ -20,7 +20,7 @@ from face_analysis.training.saving.background import BackgroundIO
 from face_analysis.training.saving.run_folder import RunFolder
 
 
-def at_rest(trainer: L.Trainer, batch_idx: int) -> bool:
+def between_steps(trainer: L.Trainer, batch_idx: int) -> bool:
     """Whether no step is half done after this batch, and no validation due, which comes first and saves."""
     half_done = (batch_idx + 1) % trainer.accumulate_grad_batches != 0
     validation_is_due = (batch_idx + 1) % int(trainer.val_check_batch or 1) == 0
@@ -48,8 +48,8 @@ class Saver(L.Callback):
         self, trainer: L.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Save if it is time. Raises the WriteError of an earlier save."""
-        self.files.look()
-        if self.every and trainer.global_step % self.every == 0 and at_rest(trainer, batch_idx):
+        self.files.poll()
+        if self.every and trainer.global_step % self.every == 0 and between_steps(trainer, batch_idx):
             trainer.save_checkpoint(self.folder.last)
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: Any) -> None:
@@ -102,7 +102,7 @@ class StopOnSignal(L.Callback):
         self, trainer: L.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Save and stop where no step is half done and no validation due."""
-        if at_rest(trainer, batch_idx) and self._asked():
+        if between_steps(trainer, batch_idx) and self._asked():
             trainer.save_checkpoint(self.checkpoint)
             self._stop(trainer)
 

@@ -13,11 +13,11 @@ from face_analysis.datasets.attributes import Attribute
 from face_analysis.datasets.faces import FaceBatch
 from face_analysis.images.normalise import normalise
 from face_analysis.losses.age import AGE_LOSSES
-from face_analysis.losses.classification import weighted_cross_entropy
+from face_analysis.losses.cross_entropy import weighted_cross_entropy
 from face_analysis.losses.ordinal import expected_age
 from face_analysis.losses.processes import counted_once, gathered, reduced
 from face_analysis.models.attributes import AttributeNetwork
-from face_analysis.training.augmentation.mixup import mixed, mixing_share
+from face_analysis.training.augment import mixed, mixing_weight
 from face_analysis.training.options import TrainOptions
 from face_analysis.training.saving.run_folder import SCORE
 from face_analysis.training.tasks.task import Task
@@ -47,7 +47,7 @@ class AttributeTask(Task):
         self.class_weights = class_weights
         age, task_weights = AGE_LOSSES[network.age_loss], class_weights.get("age")
         self.age_loss = age.loss if task_weights is None else partial(age.loss, weights=task_weights)
-        self.age_tasks = age.tasks
+        self.age_threshold_logits = age.threshold_logits
         self.loss_weights = loss_weights(options, self.attributes)
         losses = (f"train_loss_{name}" for name in self.attributes)
         measures = (measure_name(name) for name in self.attributes)
@@ -58,15 +58,15 @@ class AttributeTask(Task):
         if self.too_few(batch):
             return self.no_loss()
         images, labels, options = self.augmented(batch), gathered(batch.labels), self.options
-        partners, share = labels, 1.0
+        partners, weight = labels, 1.0
         if options.mixup:
-            share = mixing_share(options.mixup, options.seed, self.global_step)
-            images, partners = mixed(images, batch.labels, self.draws(batch), share)
+            weight = mixing_weight(options.mixup, options.seed, self.global_step)
+            images, partners = mixed(images, batch.labels, self.draws(batch), weight)
         logits = {name: gathered(values) for name, values in self.network(images).items()}
         losses = self._losses(logits, labels)
-        if share < 1:
+        if weight < 1:
             others = self._losses(logits, partners)
-            losses = {name: share * loss + (1 - share) * others[name] for name, loss in losses.items()}
+            losses = {name: weight * loss + (1 - weight) * others[name] for name, loss in losses.items()}
         total = torch.stack([self.loss_weights[name] * loss for name, loss in losses.items()]).sum()
         self.require_finite(total, dict(losses.items()), batch)
         self.log("train_loss", total, batch_size=len(labels))
@@ -96,7 +96,7 @@ class AttributeTask(Task):
             labels = batch.labels[:, column]
             known = labels >= 0
             if name == "age":
-                measure = (expected_age(self.age_tasks(logits[name])) - labels).abs()
+                measure = (expected_age(self.age_threshold_logits(logits[name])) - labels).abs()
             else:
                 measure = (logits[name].argmax(dim=1) == labels).double()
             self.sums[column, 0] += float((measure * known).sum())
@@ -112,7 +112,7 @@ class AttributeTask(Task):
         self.log_validation(measures)
 
     def head_groups(self) -> list[dict[str, Any]]:
-        """The heads see embeddings of length 1 and so get small gradients: `head_lr` speeds them up."""
+        """The heads see embeddings of norm 1 and so get small gradients: `head_lr` speeds them up."""
         options = self.options
         return [
             {
@@ -137,5 +137,5 @@ def loss_weights(options: TrainOptions, attributes: tuple[Attribute, ...]) -> di
     if given:
         by_name = dict(zip(options.attribute, given, strict=True))
         return {name: by_name[name] for name in attributes}
-    share = AGE_LOSSES[options.age_loss].share if len(attributes) > 1 else 1.0
-    return {name: share if name == "age" else 1.0 for name in attributes}
+    factor = AGE_LOSSES[options.age_loss].factor if len(attributes) > 1 else 1.0
+    return {name: factor if name == "age" else 1.0 for name in attributes}

@@ -57,13 +57,13 @@ class MarginHead(nn.Module):
         self.register_buffer("norm_std", torch.tensor(100.0))
         self.register_buffer("progress", torch.tensor(0.0))
 
-    def margin_at(self, share: float) -> float:
-        """The margin of which the share, 0 to 1, counts: SphereFace's multiplies, and so rises from 1."""
-        return 1 + (self.margin - 1) * share if self.name == "sphereface" else self.margin * share
+    def margin_at(self, fraction: float) -> float:
+        """The margin at a `fraction`, 0 to 1, of its warm-up: SphereFace's multiplies, so it rises from 1."""
+        return 1 + (self.margin - 1) * fraction if self.name == "sphereface" else self.margin * fraction
 
-    def forward(self, cosines: Tensor, labels: Tensor, norms: Tensor, share: float) -> Tensor:
-        """`labels` (N,) are own columns or -1, `norms` (N,) lengths; `share` is that of `margin_at`."""
-        margin, scale = self.margin_at(share), self._scale(cosines, labels)
+    def forward(self, cosines: Tensor, labels: Tensor, norms: Tensor, fraction: float) -> Tensor:
+        """`labels` (N,): own columns or -1; `norms` (N,) of embeddings; `fraction`: that of `margin_at`."""
+        margin, scale = self.margin_at(fraction), self._scale(cosines, labels)
         if self.name == "arcface":
             return arcface(cosines, labels, margin, scale)
         if self.name == "cosface":
@@ -82,7 +82,7 @@ class MarginHead(nn.Module):
         return softmax_logits(cosines, labels, scale)
 
     def penalty(self, norms: Tensor) -> Tensor | None:
-        """What a head adds to the loss for the lengths (N,) of the embeddings."""
+        """What a head adds to the loss for the norms (N,) of the embeddings."""
         return MAGFACE_PENALTY * magface_penalty(norms) if self.name == "magface" else None
 
     def _scale(self, cosines: Tensor, labels: Tensor) -> float:

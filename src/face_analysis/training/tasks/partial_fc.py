@@ -1,4 +1,4 @@
-"""The centres of the classes of a recognition training: split over processes, and sampled in each step.
+"""The weight vectors of the classes of a recognition training: split over processes, sampled in each step.
 
 An et al. 2021 and 2022, Partial FC (arXiv 2010.05222 and 2203.15565).
 """
@@ -14,28 +14,29 @@ from torch import Tensor, nn
 
 from face_analysis.losses.processes import rank, world
 
-LENGTH = 0.01 * 512**0.5
-"""Of fresh centres: as published ones are drawn, N(0, 0.01^2) in 512 dimensions. Longer ones turn slower."""
+FIRST_NORM = 0.01 * 512**0.5
+"""The norm of fresh weights, drawn as published: N(0, 0.01^2) in 512 dimensions. Larger ones turn slower."""
 DRAWN_AT_ONCE = 1024
 
 
 class Sample(NamedTuple):
-    """Centres (S, K, D) that a step uses, a leaf for its gradient, of the classes `rows` (S,); None: all."""
+    """Weights (S, K, D) that a step uses, a leaf for its gradient, of the classes `rows` (S,); None: all."""
 
-    centres: Tensor
+    weights: Tensor
     rows: Tensor | None
 
 
-class ClassCentres(nn.Module):
-    """This process's share of `classes` classes, each with `subcentres` centres of `size` numbers.
+class ClassWeights(nn.Module):
+    """This process's part of `classes` classes, each with `subcentres` weight vectors of `size` numbers.
 
-    A step takes the centres of all classes of its batch and, at a `rate` below 1, only so many of the others
-    that the share `rate` of this process's classes is reached. Only these are moved and decayed, by SGD with
-    a momentum of their own: neither an optimiser nor the exchange of gradients sees them, so nothing of the
-    size of all classes is made in a step. Centres are drawn by class, the same over any number of processes.
+    A step takes the weights of all classes of its batch and, at a `rate` below 1, only so many of the others
+    that the fraction `rate` of this process's classes is reached. Only these are moved and decayed, by SGD
+    with a momentum of their own: neither an optimiser nor the exchange of gradients sees them, so nothing of
+    the size of all classes is made in a step. Weights are drawn by class, the same over any number of
+    processes.
     """
 
-    centres: Tensor
+    weights: Tensor
     momenta: Tensor
 
     def __init__(
@@ -43,29 +44,29 @@ class ClassCentres(nn.Module):
     ) -> None:
         super().__init__()
         self.classes, self.rate, self.seed = classes, rate, seed
-        self.own = share_of(classes, rank(), world())
-        centres = torch.empty(len(self.own), subcentres, size)
+        self.own = classes_of(classes, rank(), world())
+        weights = torch.empty(len(self.own), subcentres, size)
         for first in range(0, classes, DRAWN_AT_ONCE):
-            _draw(centres, self.own, first, min(first + DRAWN_AT_ONCE, classes), seed)
-        self.register_buffer("centres", centres, persistent=False)
-        self.register_buffer("momenta", torch.zeros_like(centres), persistent=False)
+            _draw(weights, self.own, first, min(first + DRAWN_AT_ONCE, classes), seed)
+        self.register_buffer("weights", weights, persistent=False)
+        self.register_buffer("momenta", torch.zeros_like(weights), persistent=False)
         self._used: list[Sample] = []
 
     def own_labels(self, labels: Tensor) -> Tensor:
-        """Class codes (N,) -> rows of this process's centres, -1 for classes of others."""
+        """Class codes (N,) -> rows of this process's weights, -1 for classes of others."""
         here = (labels >= self.own.start) & (labels < self.own.stop)
         return torch.where(here, labels - self.own.start, -1)
 
     def sample(self, labels: Tensor, step: int) -> tuple[Sample, Tensor]:
-        """The centres for a step of rows (N,) of `own_labels`, and the labels as rows of these.
+        """The weights for a step of rows (N,) of `own_labels`, and the labels as rows of these.
 
         Which others are drawn follows from (seed, step, process).
         """
         if self.rate >= 1:
-            sample = Sample(self.centres.detach().requires_grad_(), None)
+            sample = Sample(self.weights.detach().requires_grad_(), None)
         else:
             rows = self._drawn(torch.unique(labels[labels >= 0]), step)
-            sample = Sample(self.centres[rows].requires_grad_(), rows)
+            sample = Sample(self.weights[rows].requires_grad_(), rows)
             labels = torch.where(labels >= 0, torch.searchsorted(rows, labels.clamp(min=0)), -1)
         self._used.append(sample)
         return sample, labels
@@ -79,44 +80,44 @@ class ClassCentres(nn.Module):
 
     @torch.no_grad()
     def update(self, lr: float, momentum: float, weight_decay: float) -> None:
-        """One step of SGD on the centres used since the last one, each by the sum of its gradients."""
+        """One step of SGD on the weights used since the last one, each by the sum of its gradients."""
         used, self._used = self._used, []
-        used = [sample for sample in used if sample.centres.grad is not None]
+        used = [sample for sample in used if sample.weights.grad is not None]
         if not used:
             return
         rows, gradient = _summed_gradient(used)
         if rows is None:
-            self.momenta.mul_(momentum).add_(gradient).add_(self.centres, alpha=weight_decay)
-            self.centres.sub_(self.momenta, alpha=lr)
+            self.momenta.mul_(momentum).add_(gradient).add_(self.weights, alpha=weight_decay)
+            self.weights.sub_(self.momenta, alpha=lr)
             return
-        centres = self.centres[rows]
-        moved = self.momenta[rows].mul_(momentum).add_(gradient).add_(centres, alpha=weight_decay)
+        weights = self.weights[rows]
+        moved = self.momenta[rows].mul_(momentum).add_(gradient).add_(weights, alpha=weight_decay)
         self.momenta[rows] = moved
-        self.centres[rows] = centres.sub_(moved, alpha=lr)
+        self.weights[rows] = weights.sub_(moved, alpha=lr)
 
     def whole(self) -> dict[str, Tensor]:
-        """Centres and momenta (classes, K, D) of all processes, on the CPU; empty but in the first."""
-        return {name: self._collected(getattr(self, name)) for name in ("centres", "momenta")}
+        """`centres`, the weights, and `momenta` (classes, K, D) of all processes, on the CPU of the first."""
+        return {"centres": self._collected(self.weights), "momenta": self._collected(self.momenta)}
 
     def _collected(self, own: Tensor) -> Tensor:
         if world() == 1:
             return own.detach().cpu().clone()
         parts = []
         for process in range(world()):
-            share = share_of(self.classes, process, world())
-            part = own.clone() if process == rank() else own.new_empty(len(share), *own.shape[1:])
+            part_of_it = classes_of(self.classes, process, world())
+            part = own.clone() if process == rank() else own.new_empty(len(part_of_it), *own.shape[1:])
             dist.broadcast(part, process)
             if rank() == 0:
                 parts.append(part.cpu())
         return torch.cat(parts) if parts else torch.empty(0)
 
     def load_whole(self, state: dict[str, Tensor]) -> None:
-        """Take this process's share of what `whole` gave in any number of processes."""
-        for name in ("centres", "momenta"):
-            getattr(self, name).copy_(state[name][self.own.start : self.own.stop])
+        """Take this process's part of what `whole` gave in any number of processes."""
+        for own, name in ((self.weights, "centres"), (self.momenta, "momenta")):
+            own.copy_(state[name][self.own.start : self.own.stop])
 
 
-def share_of(classes: int, process: int, processes: int) -> range:
+def classes_of(classes: int, process: int, processes: int) -> range:
     """Which classes a process has: as many as any other, or one more in the first ones."""
     each, left = divmod(classes, processes)
     start = process * each + min(process, left)
@@ -127,7 +128,7 @@ def share_of(classes: int, process: int, processes: int) -> range:
 class HeadMemory:
     """What `classes` classes take in each process, in bytes.
 
-    It has `own` classes, of which a step uses `used`: their `centres` and momenta, their `gradient`, and a
+    It has `own` classes, of which a step uses `used`: their `weights` and momenta, their `gradient`, and a
     batch's `logits`.
     """
 
@@ -135,30 +136,30 @@ class HeadMemory:
     size: int
     own: int
     used: int
-    centres: int
+    weights: int
     gradient: int
     logits: int
 
     @property
     def total(self) -> int:
         """All of it."""
-        return self.centres + self.gradient + self.logits
+        return self.weights + self.gradient + self.logits
 
     @property
     def text(self) -> str:
         """All of it in words."""
-        total, centres, gradient, logits = (
-            f"{number / 2**20:,.0f}" for number in (self.total, self.centres, self.gradient, self.logits)
+        total, weights, gradient, logits = (
+            f"{number / 2**20:,.0f}" for number in (self.total, self.weights, self.gradient, self.logits)
         )
         return (
             f"{self.classes:,} classes of {self.size} numbers, {self.own:,} a process, {self.used:,} used a "
-            f"step: {total} MiB (centres and momenta {centres}, gradient {gradient}, logits {logits})"
+            f"step: {total} MiB (weights and momenta {weights}, gradient {gradient}, logits {logits})"
         )
 
 
 def head_memory(classes: int, size: int, batch: int, rate: float, subcentres: int) -> HeadMemory:
     """The memory of a head over this run's processes, whose passes have `batch` images in all."""
-    own = len(share_of(classes, 0, world()))
+    own = len(classes_of(classes, 0, world()))
     used = min(own, round(rate * own) + batch)
     numbers = 4 * subcentres
     gradient = used * size * numbers * (1 if rate >= 1 else 2)
@@ -167,19 +168,19 @@ def head_memory(classes: int, size: int, batch: int, rate: float, subcentres: in
     )
 
 
-def _draw(centres: Tensor, own: range, first: int, last: int, seed: int) -> None:
+def _draw(weights: Tensor, own: range, first: int, last: int, seed: int) -> None:
     """Fill the rows of the classes `first` to `last` - 1 that are among `own`."""
     start, stop = max(first, own.start), min(last, own.stop)
     if start >= stop:
         return
     generator = torch.Generator().manual_seed(seed * 1_000_003 + first)
-    drawn = torch.empty(last - first, *centres.shape[1:])
-    drawn.normal_(std=LENGTH / centres.shape[2] ** 0.5, generator=generator)
-    centres[start - own.start : stop - own.start] = drawn[start - first : stop - first]
+    drawn = torch.empty(last - first, *weights.shape[1:])
+    drawn.normal_(std=FIRST_NORM / weights.shape[2] ** 0.5, generator=generator)
+    weights[start - own.start : stop - own.start] = drawn[start - first : stop - first]
 
 
 def _summed_gradient(used: list[Sample]) -> tuple[Tensor | None, Tensor]:
-    gradients = [sample.centres.grad for sample in used if sample.centres.grad is not None]
+    gradients = [sample.weights.grad for sample in used if sample.weights.grad is not None]
     if len(used) == 1:
         return used[0].rows, gradients[0]
     if used[0].rows is None:

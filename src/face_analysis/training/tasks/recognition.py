@@ -1,4 +1,4 @@
-"""The training task of recognition: embeddings against the centres of their classes, by a margin head."""
+"""The training task of recognition: embeddings against the weights of their classes, by a margin head."""
 
 from __future__ import annotations
 
@@ -14,19 +14,18 @@ from face_analysis.datasets.faces import FaceBatch
 from face_analysis.datasets.pairs.sets import PairSet
 from face_analysis.evaluation.verification import fold_accuracy
 from face_analysis.images.normalise import normalise
-from face_analysis.losses.cosines import cosines
-from face_analysis.losses.margin import best_subcentres
+from face_analysis.losses.cross_entropy import split_cross_entropy
+from face_analysis.losses.margin import best_subcentres, cosines
 from face_analysis.losses.processes import counted_once, gathered, reduced
-from face_analysis.losses.split_softmax import split_cross_entropy
-from face_analysis.models.layers import Backbone, precise, unit_length
+from face_analysis.models.layers import Backbone, at_least_float32, unit_norm
 from face_analysis.training.options import TrainOptions
 from face_analysis.training.saving.run_folder import SCORE
 from face_analysis.training.tasks.margin_head import MarginHead, shared_targets
-from face_analysis.training.tasks.partial_fc import ClassCentres
+from face_analysis.training.tasks.partial_fc import ClassWeights
 from face_analysis.training.tasks.task import Task
 
 CLASSES = "classes"
-"""Where a checkpoint keeps the centres of all classes."""
+"""Where a checkpoint keeps the weights of all classes."""
 PEOPLE = "people"
 """Where it keeps the names of the people that the first classes are."""
 
@@ -34,7 +33,7 @@ PEOPLE = "people"
 class RecognitionTask(Task):
     """Loss and verification of a backbone that learns to tell `people` apart, the first of `classes` classes.
 
-    The loss is that of the global batch: embeddings go to all processes, each of which has a share of the
+    The loss is that of the global batch: embeddings go to all processes, each of which has a part of the
     classes. Validation embeds the images of `pair_sets`, each with its mirror image, and takes the accuracy
     in folds; the score is the mean over the sets.
     """
@@ -58,16 +57,16 @@ class RecognitionTask(Task):
         measures = (measure_name(pair_set) for pair_set in pair_sets)
         curves = ("margin", "feature_norm", "target_cosine")
         self.logged = ("learning_rate", "train_loss", *curves, SCORE, *measures)
-        # Each process has its own classes, so their centres are not made equal when the run starts.
-        self._ddp_params_and_buffers_to_ignore = ["centres.centres", "centres.momenta"]
+        # Each process has its own classes, so their weights are not made equal when the run starts.
+        self._ddp_params_and_buffers_to_ignore = ["class_weights.weights", "class_weights.momenta"]
 
     def setup(self, stage: str) -> None:
-        """Make this process's share of the classes."""
+        """Make this process's part of the classes."""
         super().setup(stage)
         options = self.options
         settings = {"rate": options.sample_rate, "subcentres": options.subcentres, "seed": options.seed}
-        self.centres = ClassCentres(self.classes, options.embedding_size, **settings)  # type: ignore[arg-type]
-        self.centres.to(self.trainer.strategy.root_device, self.float_type)
+        self.class_weights = ClassWeights(self.classes, options.embedding_size, **settings)  # type: ignore[arg-type]
+        self.class_weights.to(self.trainer.strategy.root_device, self.float_type)
 
     def training_step(self, batch: FaceBatch, batch_idx: int) -> Tensor:
         """Loss of one batch over all processes; images that could not be read are not in it."""
@@ -75,45 +74,45 @@ class RecognitionTask(Task):
             return self.no_loss()
         raw = self.network.raw(self.augmented(batch))
         with torch.autocast(raw.device.type, enabled=False):
-            loss = self._loss(precise(raw), batch.labels[:, 0])
+            loss = self._loss(at_least_float32(raw), batch.labels[:, 0])
         self.require_finite(loss, {self.head.name: loss}, batch)
         self.log("train_loss", loss, batch_size=len(batch.images))
         self.log("learning_rate", self.learning_rate)
         return loss
 
     def _loss(self, raw: Tensor, labels: Tensor) -> Tensor:
-        embeddings, labels = gathered(unit_length(raw)), gathered(labels)
+        embeddings, labels = gathered(unit_norm(raw)), gathered(labels)
         norms = gathered(raw.norm(dim=1))
-        sample, own = self.centres.sample(self.centres.own_labels(labels), self.global_step)
-        found = best_subcentres(cosines(embeddings, sample.centres.flatten(0, 1)), self.options.subcentres)
+        sample, own = self.class_weights.sample(self.class_weights.own_labels(labels), self.global_step)
+        found = best_subcentres(cosines(embeddings, sample.weights.flatten(0, 1)), self.options.subcentres)
         self.log("target_cosine", shared_targets(found, own).mean())
         self.log("feature_norm", norms.detach().mean())
-        self.log("margin", self.head.margin_at(self.margin_share))
-        loss = split_cross_entropy(self.head(found, own, norms, self.margin_share), own)
+        self.log("margin", self.head.margin_at(self.margin_fraction))
+        loss = split_cross_entropy(self.head(found, own, norms, self.margin_fraction), own)
         penalty = self.head.penalty(norms)
         return loss if penalty is None else loss + counted_once(penalty)
 
     @property
-    def margin_share(self) -> float:
+    def margin_fraction(self) -> float:
         """How much of the margin counts at this step: it rises along a line during `margin_warmup` epochs."""
         steps = self.options.margin_warmup * self.epoch_steps
         return 1.0 if steps <= 0 else min(1.0, self.steps_of_epochs / steps)
 
     def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
-        """Move the backbone, then the centres that this step used."""
+        """Move the backbone, then the class weights that this step used."""
         options = self.options
         super().optimizer_step(*args, **kwargs)
         rate, decay = self.learning_rate * options.head_lr, options.weight_decay / options.head_lr
-        self.centres.update(rate, options.momentum, decay)
+        self.class_weights.update(rate, options.momentum, decay)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Add the centres of all processes, and whose they are."""
-        checkpoint[CLASSES] = self.centres.whole()
+        """Add the class weights of all processes, and whose they are."""
+        checkpoint[CLASSES] = self.class_weights.whole()
         checkpoint[PEOPLE] = list(self.people)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Take this process's share of them, whatever the number of processes that saved them."""
-        self.centres.load_whole(checkpoint[CLASSES])
+        """Take this process's part of them, whatever the number of processes that saved them."""
+        self.class_weights.load_whole(checkpoint[CLASSES])
 
     def on_validation_epoch_start(self) -> None:
         """Make room for the embeddings of each set."""
@@ -128,7 +127,7 @@ class RecognitionTask(Task):
             return
         images = normalise(batch.images).to(self.float_type)
         both = self.network(images) + self.network(images.flip(3))
-        self.embedded[dataloader_idx][batch.indices] = unit_length(both).to(torch.float32)
+        self.embedded[dataloader_idx][batch.indices] = unit_norm(both).to(torch.float32)
 
     def on_validation_epoch_end(self) -> None:
         """Log the accuracy of each set, over the embeddings of all processes, and their mean."""

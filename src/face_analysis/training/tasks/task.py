@@ -17,16 +17,12 @@ from face_analysis.images.normalise import normalise
 from face_analysis.losses.processes import gathered, reduced, world
 from face_analysis.models.attributes import AttributeNetwork
 from face_analysis.models.layers import Backbone
-from face_analysis.training.augmentation.augment import augment
-from face_analysis.training.augmentation.degrade import degrade
-from face_analysis.training.augmentation.draws import Draws
-from face_analysis.training.augmentation.dropout import DrawnDropout, drawn_dropouts
-from face_analysis.training.batch_norm import synchronise_batch_norms
-from face_analysis.training.compiled import compile_body
-from face_analysis.training.freeze import frozen_parts
+from face_analysis.training.augment import augment, degrade
+from face_analysis.training.backbone import compile_body, freeze_first_units, recompute_units
+from face_analysis.training.draws import Draws
+from face_analysis.training.layers import DrawnDropout, replace_dropouts, synchronise_batch_norms
 from face_analysis.training.optimiser import backbone_groups, optimiser_and_schedule
 from face_analysis.training.options import TrainOptions
-from face_analysis.training.recompute import recompute_units
 from face_analysis.training.saving.run_folder import SCORE
 
 log = logging.getLogger(__name__)
@@ -55,7 +51,7 @@ class Task(L.LightningModule):
         self.image_name = image_name
         self.epoch_steps = epoch_steps
         self.score: float | None = None
-        self.frozen = frozen_parts(self.backbone, options.freeze)
+        self.frozen = freeze_first_units(self.backbone, options.freeze)
         self.dropouts: list[DrawnDropout] = []
         if options.checkpointing:
             recompute_units(self.backbone)
@@ -79,7 +75,7 @@ class Task(L.LightningModule):
 
     def setup(self, stage: str) -> None:
         """Draw dropout by image, let batch norms see the images of all processes, compile where asked to."""
-        self.dropouts = drawn_dropouts(self.network)
+        self.dropouts = replace_dropouts(self.network)
         if world() > 1:
             synchronise_batch_norms(self.network, self.trainer.strategy.root_device)
         if self.options.compile:

@@ -1,1 +1,0 @@
-"""InsightFace's `.rec` files of images."""

@@ -1,1 +1,0 @@
-"""What an audit found: its tables and its page."""

@@ -1,1 +1,0 @@
-"""Verification and identification: tables and curves."""

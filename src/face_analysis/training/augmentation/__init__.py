@@ -1,1 +1,0 @@
-"""What is drawn for an image: jitter, degradation, dropout, mixing."""
