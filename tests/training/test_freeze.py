@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import torch
@@ -9,10 +10,12 @@ from torch import nn
 from face_analysis.errors import UsageError
 from face_analysis.models.attributes import AttributeNetwork
 from face_analysis.training.freeze import frozen_parts
+from face_analysis.training.optimiser import optimiser_of
 from face_analysis.training.options import TrainOptions
 from face_analysis.training.run import train
 from face_analysis.training.tasks.attributes import AttributeTask
 from face_analysis.zoo.card import BackboneConfig
+from tests.training.runs import saved_weights
 
 MakeOptions = Callable[..., TrainOptions]
 
@@ -32,8 +35,8 @@ def task_of(name: str, units: int) -> AttributeTask:
 
 
 def learn(task: AttributeTask, steps: int) -> None:
-    """Steps of SGD as the Trainer takes them, with the module in training mode."""
-    optimiser: torch.optim.Optimizer = task.configure_optimizers()
+    """Steps of SGD as the loop takes them, with the module in training mode."""
+    optimiser = optimiser_of(task.groups(), task.options)
     task.train()
     for step in range(steps):
         images = torch.randn(4, 3, 112, 112, generator=torch.Generator().manual_seed(step))
@@ -85,3 +88,14 @@ def test_all_units_can_be_frozen_and_no_more(name: str) -> None:
 def test_a_run_with_too_many_frozen_units_ends_before_its_first_step(options: MakeOptions) -> None:
     with pytest.raises(UsageError, match="--freeze 9: the backbone has 8 units"):
         train(options(freeze=9))
+
+
+def test_a_run_leaves_the_averages_of_frozen_batch_norms_as_they_were(
+    options: MakeOptions, tmp_path: Path
+) -> None:
+    train(options(freeze=1))
+    means = {name: mean for name, mean in saved_weights(tmp_path / "run").items() if "running_mean" in name}
+    frozen = tuple(f"network.backbone.{part}." for part in ("input_layer", "body.0"))
+    moved = {name for name, mean in means.items() if mean.any()}
+    assert moved == {name for name in means if not name.startswith(frozen)}
+    assert moved != set(means)

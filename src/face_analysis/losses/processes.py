@@ -53,6 +53,14 @@ def first_ones(value: T) -> T:
     return values[0]
 
 
+def gathered_objects(value: T) -> list[T]:
+    """What every process has, in their order."""
+    values = [value] * world()
+    if world() > 1:
+        dist.all_gather_object(values, value)
+    return values
+
+
 def counted_once(loss: Tensor) -> Tensor:
     """The same loss, which every process takes in full of gathered rows, with a share of its gradient."""
     share = loss / world()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -61,34 +61,33 @@ class RecognitionTask(Task):
         # Each process has its own classes, so their centres are not made equal when the run starts.
         self._ddp_params_and_buffers_to_ignore = ["centres.centres", "centres.momenta"]
 
-    def setup(self, stage: str) -> None:
-        """Make this process's share of the classes."""
-        super().setup(stage)
+    def prepare(self, device: torch.device) -> None:
+        """Make this process's share of the classes too."""
+        super().prepare(device)
         options = self.options
         settings = {"rate": options.sample_rate, "subcentres": options.subcentres, "seed": options.seed}
         self.centres = ClassCentres(self.classes, options.embedding_size, **settings)  # type: ignore[arg-type]
-        self.centres.to(self.trainer.strategy.root_device, self.float_type)
+        self.centres.to(device, self.float_type)
 
-    def training_step(self, batch: FaceBatch, batch_idx: int) -> Tensor:
-        """Loss of one batch over all processes; images that could not be read are not in it."""
-        if self.too_few(batch):
-            return self.no_loss()
+    def loss(self, batch: FaceBatch) -> Tensor:
+        """The head's loss over the classes of all processes."""
         raw = self.network.raw(self.augmented(batch))
         with torch.autocast(raw.device.type, enabled=False):
             loss = self._loss(precise(raw), batch.labels[:, 0])
         self.require_finite(loss, {self.head.name: loss}, batch)
-        self.log("train_loss", loss, batch_size=len(batch.images))
-        self.log("learning_rate", self.learning_rate)
+        self.measured |= {"learning_rate": self.at.learning_rate, "train_loss": loss.detach()}
         return loss
 
     def _loss(self, raw: Tensor, labels: Tensor) -> Tensor:
         embeddings, labels = gathered(unit_length(raw)), gathered(labels)
         norms = gathered(raw.norm(dim=1))
-        sample, own = self.centres.sample(self.centres.own_labels(labels), self.global_step)
+        sample, own = self.centres.sample(self.centres.own_labels(labels), self.at.step)
         found = best_subcentres(cosines(embeddings, sample.centres.flatten(0, 1)), self.options.subcentres)
-        self.log("target_cosine", shared_targets(found, own).mean())
-        self.log("feature_norm", norms.detach().mean())
-        self.log("margin", self.head.margin_at(self.margin_share))
+        self.measured |= {
+            "target_cosine": shared_targets(found, own).mean(),
+            "feature_norm": norms.detach().mean(),
+            "margin": self.head.margin_at(self.margin_share),
+        }
         loss = split_cross_entropy(self.head(found, own, norms, self.margin_share), own)
         penalty = self.head.penalty(norms)
         return loss if penalty is None else loss + counted_once(penalty)
@@ -99,39 +98,38 @@ class RecognitionTask(Task):
         steps = self.options.margin_warmup * self.epoch_steps
         return 1.0 if steps <= 0 else min(1.0, self.steps_of_epochs / steps)
 
-    def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
-        """Move the backbone, then the centres that this step used."""
+    def after_step(self) -> None:
+        """Move the centres that the step used."""
         options = self.options
-        super().optimizer_step(*args, **kwargs)
-        rate, decay = self.learning_rate * options.head_lr, options.weight_decay / options.head_lr
+        rate, decay = self.at.learning_rate * options.head_lr, options.weight_decay / options.head_lr
         self.centres.update(rate, options.momentum, decay)
 
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Add the centres of all processes, and whose they are."""
-        checkpoint[CLASSES] = self.centres.whole()
-        checkpoint[PEOPLE] = list(self.people)
+    def extra_state(self) -> dict[str, Any]:
+        """The centres of all processes, and whose they are."""
+        return {CLASSES: self.centres.whole(), PEOPLE: list(self.people)}
 
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Take this process's share of them, whatever the number of processes that saved them."""
+    def load_extra_state(self, checkpoint: Mapping[str, Any]) -> None:
+        """Take this process's share of the centres, whatever the number of processes that saved them."""
         self.centres.load_whole(checkpoint[CLASSES])
 
-    def on_validation_epoch_start(self) -> None:
+    def begin_validation(self) -> None:
         """Make room for the embeddings of each set."""
         size = self.options.embedding_size
         self.embedded = [
-            torch.zeros(len(pair_set.images), size, device=self.device) for pair_set in self.pair_sets
+            torch.zeros(len(pair_set.images), size, device=self.centres.centres.device)
+            for pair_set in self.pair_sets
         ]
 
-    def validation_step(self, batch: FaceBatch, batch_idx: int, dataloader_idx: int = 0) -> None:
+    def validate(self, batch: FaceBatch, number: int) -> None:
         """Embed one batch of a set."""
         if len(batch.images) == 0:
             return
         images = normalise(batch.images).to(self.float_type)
         both = self.network(images) + self.network(images.flip(3))
-        self.embedded[dataloader_idx][batch.indices] = unit_length(both).to(torch.float32)
+        self.embedded[number][batch.indices] = unit_length(both).to(torch.float32)
 
-    def on_validation_epoch_end(self) -> None:
-        """Log the accuracy of each set, over the embeddings of all processes, and their mean."""
+    def end_validation(self) -> tuple[dict[str, float], float | None]:
+        """The accuracy of each set, over the embeddings of all processes, and their mean."""
         measures = {}
         for pair_set, embedded in zip(self.pair_sets, self.embedded, strict=True):
             rows, pairs = reduced(embedded).cpu().numpy(), pair_set.pairs
@@ -139,8 +137,8 @@ class RecognitionTask(Task):
             finite = bool(np.isfinite(scores).all())
             accuracy = fold_accuracy(scores, pairs.same, pairs.fold).mean if finite else math.nan
             measures[measure_name(pair_set)] = accuracy, accuracy
-        self.log_validation(measures)
         self.embedded = []
+        return self.scored(measures)
 
 
 def measure_name(pair_set: PairSet) -> str:
