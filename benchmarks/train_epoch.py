@@ -7,13 +7,11 @@ import argparse
 import statistics
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, ClassVar
 from unittest.mock import patch
 
-import lightning as L
-from lightning.pytorch.profilers import SimpleProfiler
 from model_speed import machine, write_rows
 
 from face_analysis.datasets.faces import FaceBatch
@@ -23,11 +21,11 @@ from face_analysis.datasets.sources import FolderSource
 from face_analysis.datasets.synthetic import write_patterns
 from face_analysis.memory import keep_freed_memory
 from face_analysis.training.data import BatchLoader
+from face_analysis.training.loop import TrainingLoop
 from face_analysis.training.options import TrainOptions
 from face_analysis.training.run import train
-from face_analysis.training.saving.background import BackgroundIO
+from face_analysis.training.saving.background import CheckpointWriter
 from face_analysis.training.saving.checkpoints import read_checkpoint
-from face_analysis.training.trainer import make_trainer
 
 WRITES = 5
 
@@ -54,29 +52,34 @@ def packed_patterns(folder: Path, count: int) -> Path:
 
 
 def watched_run(options: TrainOptions) -> dict[str, list[float]]:
-    """Train, and give the seconds of each thing that Lightning's profiler knows."""
-    profiler = SimpleProfiler()
+    """Train, and give the seconds of each part of a step and of each save."""
+    seconds: dict[str, list[float]] = {"_backward": [], "_step": [], "_save": []}
 
-    def profiled(*arguments: Any) -> L.Trainer:
-        trainer = make_trainer(*arguments)
-        trainer.profiler = profiler  # type: ignore[attr-defined]
-        return trainer
+    def timed(name: str) -> Callable[..., None]:
+        method = getattr(TrainingLoop, name)
+
+        def call(self: TrainingLoop, *arguments: Any, **named: Any) -> None:
+            start = time.perf_counter()
+            method(self, *arguments, **named)
+            seconds[name].append(time.perf_counter() - start)
+
+        return call
 
     with (
         patch("face_analysis.training.data.BatchLoader", WatchedLoader),
-        patch("face_analysis.training.run.make_trainer", profiled),
+        patch.multiple(TrainingLoop, **{name: timed(name) for name in seconds}),  # type: ignore[call-overload]
     ):
         train(options)
-    return profiler.recorded_durations
+    return seconds
 
 
 def seconds_to_write(checkpoint: Path, folder: Path) -> float:
     """Median seconds of a save, from its beginning until the file has its name."""
     content, seconds = read_checkpoint(checkpoint), []
-    with BackgroundIO() as files:
+    with CheckpointWriter() as files:
         for _ in range(WRITES):
             start = time.perf_counter()
-            files.save_checkpoint(content, folder / "written.ckpt")
+            files.save(content, [folder / "written.ckpt"])
             files.finish()
             seconds.append(time.perf_counter() - start)
     return statistics.median(seconds)
@@ -105,8 +108,8 @@ def main() -> None:
         )
         seconds = watched_run(options)
         write = seconds_to_write(folder / "run" / "checkpoints" / "last.ckpt", folder)
-    learnt, waited = sum(seconds["run_training_batch"]), sum(WatchedLoader.waits)
-    stops = seconds["save_checkpoint"][:-1]  # the loop has ended by the last one
+    learnt, waited = sum(seconds["_backward"] + seconds["_step"]), sum(WatchedLoader.waits)
+    stops = seconds["_save"][:-1]  # the loop has ended by the last one
     measured = [
         ("the network waits for images", 100 * waited / (learnt + waited), "% of the epoch", "<= 5"),
         ("write a checkpoint", write, "s", "< 2"),

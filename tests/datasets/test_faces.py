@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from lightning.fabric.utilities.apply_func import move_data_to_device
+from lightning_fabric.utilities.apply_func import move_data_to_device
 from PIL import Image as Pillow
 
 from face_analysis.datasets.attributes import Attribute
@@ -143,7 +143,7 @@ def test_a_file_of_the_original_serves_the_one_attribute_asked_for(
         FaceDataset(source, ["age", "race"])
 
 
-def test_lightning_moves_a_batch_that_names_failures() -> None:
+def test_fabric_moves_a_batch_that_names_failures() -> None:
     failures = [ImageFailure("a.jpg", "broken")]
     batch = FaceBatch(torch.zeros(1, 3, 2, 2), torch.zeros(1, 1), torch.zeros(1), failures)
     moved = move_data_to_device(batch, torch.device("meta"))

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -12,22 +11,22 @@ from face_analysis.datasets.pairs.pairs import Pairs
 from face_analysis.datasets.pairs.sets import write_pair_set
 from face_analysis.images.decode import decode
 from face_analysis.models.layers import Backbone
-from face_analysis.training import callbacks
+from face_analysis.training import metrics
 from face_analysis.training.options import TrainOptions
 from face_analysis.zoo.card import BackboneConfig
 
 MakeOptions = Callable[..., TrainOptions]
 
 
-class AtStep(callbacks.Progress):
+class AtStep(metrics.Progress):
     """Does something to the run while a given step is under way."""
 
     step = 3
     action: Callable[[], None]
 
-    def on_train_batch_start(self, trainer: Any, pl_module: Any, *rest: Any) -> None:
-        super().on_train_batch_start(trainer, pl_module, *rest)
-        if pl_module.global_step == self.step:
+    def begin(self) -> None:
+        super().begin()
+        if self.at.step == self.step:
             type(self).action()
 
 
@@ -38,7 +37,7 @@ def at_step(monkeypatch: pytest.MonkeyPatch) -> Callable[[int, Callable[[], None
     def arrange(step: int, action: Callable[[], None]) -> None:
         monkeypatch.setattr(AtStep, "step", step)
         monkeypatch.setattr(AtStep, "action", staticmethod(action), raising=False)
-        monkeypatch.setattr("face_analysis.training.trainer.Progress", AtStep)
+        monkeypatch.setattr("face_analysis.training.loop.Progress", AtStep)
 
     return arrange
 

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import os
 import signal
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
 
 from face_analysis.errors import InterruptedRunError
-from face_analysis.training import callbacks
+from face_analysis.training import loop
 from face_analysis.training.options import TrainOptions
 from face_analysis.training.run import train
-from face_analysis.training.tasks import attributes
+from tests.training.runs import signals
 
 MakeOptions = Callable[..., TrainOptions]
 Weights = dict[str, torch.Tensor]
@@ -28,15 +26,19 @@ def checkpoint(folder: Path, name: str = "last") -> dict[str, Weights]:
     return content
 
 
-class KeepWeights(callbacks.Progress):
-    """Remembers the weights after every step."""
+@pytest.fixture
+def steps(monkeypatch: pytest.MonkeyPatch) -> dict[int, Weights]:
+    """The weights after every step."""
+    found: dict[int, Weights] = {}
+    step = loop.TrainingLoop._step
 
-    steps: dict[int, Weights]
+    def watched(self: loop.TrainingLoop) -> None:
+        step(self)
+        state = self.task.network.state_dict()
+        found[self.at.step] = {name: tensor.detach().clone() for name, tensor in state.items()}
 
-    def on_train_batch_end(self, trainer: object, pl_module: attributes.AttributeTask, *rest: object) -> None:
-        self.steps[pl_module.global_step] = {
-            name: tensor.detach().clone() for name, tensor in pl_module.network.state_dict().items()
-        }
+    monkeypatch.setattr(loop.TrainingLoop, "_step", watched)
+    return found
 
 
 def averaged(steps: dict[int, Weights], last: int) -> Weights:
@@ -50,33 +52,20 @@ def averaged(steps: dict[int, Weights], last: int) -> Weights:
 
 @pytest.mark.parametrize("validations", [1, 2])
 def test_the_kept_network_is_the_average_of_the_weights_up_to_its_validation(
-    options: MakeOptions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, validations: int
+    options: MakeOptions, tmp_path: Path, steps: dict[int, Weights], validations: int
 ) -> None:
-    monkeypatch.setattr(KeepWeights, "steps", {}, raising=False)
-    monkeypatch.setattr("face_analysis.training.trainer.Progress", KeepWeights)
     run = train(options(ema=DECAY, validations=validations, freeze=1))
-    assert sorted(KeepWeights.steps) == list(range(1, 9))
-    last = int(checkpoint(tmp_path / "run", "best")["global_step"])  # type: ignore[call-overload]
-    expected = averaged(KeepWeights.steps, last)
+    assert sorted(steps) == list(range(1, 9))
+    last = int(checkpoint(tmp_path / "run", "best")["step"])  # type: ignore[call-overload]
+    expected = averaged(steps, last)
     kept = run.network.state_dict()
     floats = [name for name, tensor in kept.items() if tensor.is_floating_point()]
     assert {"heads.age.weight", "backbone.body.1.res_layer.0.running_mean"} <= set(floats)
     for name in floats:
         torch.testing.assert_close(kept[name].double(), expected[name], rtol=1e-5, atol=1e-7)
     head, frozen = "heads.age.weight", "backbone.body.0.res_layer.1.weight"
-    assert not torch.allclose(kept[head], KeepWeights.steps[last][head], rtol=1e-3)
-    assert all(torch.equal(kept[frozen], weights[frozen]) for weights in KeepWeights.steps.values())
-
-
-class SignalAtStep(callbacks.Progress):
-    """Sends this process a signal while a given step is under way."""
-
-    step = 0
-
-    def on_train_batch_start(self, trainer: Any, pl_module: Any, *rest: Any) -> None:
-        super().on_train_batch_start(trainer, pl_module, *rest)
-        if pl_module.global_step == self.step:
-            os.kill(os.getpid(), signal.SIGTERM)
+    assert not torch.allclose(kept[head], steps[last][head], rtol=1e-3)
+    assert all(torch.equal(kept[frozen], weights[frozen]) for weights in steps.values())
 
 
 @pytest.mark.parametrize(
@@ -89,15 +78,18 @@ class SignalAtStep(callbacks.Progress):
     ],
 )
 def test_an_averaged_run_on_a_cosine_that_is_stopped_and_resumed_ends_as_if_it_had_not_been(
-    options: MakeOptions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, validations: int, step: int
+    options: MakeOptions,
+    tmp_path: Path,
+    at_step: Callable[[int, Callable[[], None]], None],
+    validations: int,
+    step: int,
 ) -> None:
     changes = {"ema": DECAY, "lr_cosine": True, "freeze": 1, "degrade": 0.5, "validations": validations}
     whole = train(options(output=tmp_path / "whole", **changes)).network.state_dict()
-    with monkeypatch.context() as patch:
-        patch.setattr(SignalAtStep, "step", step)
-        patch.setattr("face_analysis.training.trainer.Progress", SignalAtStep)
-        with pytest.raises(InterruptedRunError):
-            train(options(**changes))
+    at_step(step, signals(signal.SIGTERM))
+    with pytest.raises(InterruptedRunError):
+        train(options(**changes))
+    at_step(-1, signals())
     resumed = train(options(resume=tmp_path / "run", **changes)).network.state_dict()
     assert all(torch.equal(tensor, whole[name]) for name, tensor in resumed.items())
     assert_same_end(tmp_path / "run", tmp_path / "whole")
@@ -115,7 +107,7 @@ def test_an_averaged_run_goes_on_from_its_own_weights_not_from_their_average(
 def assert_same_end(folder: Path, other: Path) -> None:
     """Both the weights that learn and their average, to the last bit."""
     ours, theirs = checkpoint(folder), checkpoint(other)
-    for state in ("state_dict", "current_model_state"):
+    for state in ("state_dict", "learning"):
         assert all(torch.equal(tensor, theirs[state][name]) for name, tensor in ours[state].items())
     head = "network.heads.age.weight"
-    assert not torch.equal(ours["state_dict"][head], ours["current_model_state"][head])
+    assert not torch.equal(ours["state_dict"][head], ours["learning"][head])

@@ -13,11 +13,12 @@ from face_analysis.models.attributes import AttributeNetwork
 from face_analysis.models.iresnet import ResidualUnit
 from face_analysis.models.layers import Backbone
 from face_analysis.training.backbone import compile_body, freeze_first_units, require_compiler
+from face_analysis.training.optimiser import optimiser_of
 from face_analysis.training.options import TrainOptions
 from face_analysis.training.run import train
 from face_analysis.training.tasks.attributes import AttributeTask
 from face_analysis.zoo.card import BackboneConfig
-from tests.training.runs import same, saved
+from tests.training.runs import same, saved, saved_weights
 
 MakeOptions = Callable[..., TrainOptions]
 
@@ -37,8 +38,8 @@ def task_of(name: str, units: int) -> AttributeTask:
 
 
 def learn(task: AttributeTask, steps: int) -> None:
-    """Steps of SGD as the Trainer takes them, with the module in training mode."""
-    optimiser: torch.optim.Optimizer = task.configure_optimizers()
+    """Steps of SGD as the loop takes them, with the module in training mode."""
+    optimiser = optimiser_of(task.groups(), task.options)
     task.train()
     for step in range(steps):
         images = torch.randn(4, 3, 112, 112, generator=torch.Generator().manual_seed(step))
@@ -167,3 +168,14 @@ def test_without_a_compiler_nothing_is_written(
     ):
         train(options(compile=True))
     assert not (tmp_path / "run").exists()
+
+
+def test_a_run_leaves_the_averages_of_frozen_batch_norms_as_they_were(
+    options: MakeOptions, tmp_path: Path
+) -> None:
+    train(options(freeze=1))
+    means = {name: mean for name, mean in saved_weights(tmp_path / "run").items() if "running_mean" in name}
+    frozen = tuple(f"network.backbone.{part}." for part in ("input_layer", "body.0"))
+    moved = {name for name, mean in means.items() if mean.any()}
+    assert moved == {name for name in means if not name.startswith(frozen)}
+    assert moved != set(means)

@@ -10,7 +10,7 @@ import torch
 
 from face_analysis.errors import WriteError
 from face_analysis.training.saving import background
-from face_analysis.training.saving.background import BackgroundIO
+from face_analysis.training.saving.background import CheckpointWriter
 
 
 def test_a_checkpoint_holds_what_was_saved_though_the_weights_move_on_meanwhile(
@@ -25,8 +25,8 @@ def test_a_checkpoint_holds_what_was_saved_though_the_weights_move_on_meanwhile(
 
     monkeypatch.setattr(background.torch, "save", late)
     weights, epochs = torch.ones(1000), [1]
-    with BackgroundIO() as files:
-        files.save_checkpoint({"weights": weights, "epochs": epochs}, tmp_path / "a.ckpt")
+    with CheckpointWriter() as files:
+        files.save({"weights": weights, "epochs": epochs}, [tmp_path / "a.ckpt"])
         assert not (tmp_path / "a.ckpt").exists()
         weights.zero_()
         epochs.append(2)
@@ -41,13 +41,13 @@ def test_a_checkpoint_that_could_not_be_written_is_told_by_the_next_save_and_at_
 ) -> None:
     (tmp_path / "file").write_text("no folder")
     content = {"weights": torch.ones(3)}
-    with BackgroundIO() as files:
-        files.save_checkpoint(content, tmp_path / "file" / "a.ckpt")
+    with CheckpointWriter() as files:
+        files.save(content, [tmp_path / "file" / "a.ckpt"])
         with pytest.raises(WriteError, match=r"cannot write .*a\.ckpt: "):
-            files.save_checkpoint(content, tmp_path / "b.ckpt")
-        files.save_checkpoint(content, tmp_path / "c.ckpt")
-    with pytest.raises(WriteError, match=r"cannot write .*d\.ckpt: "), BackgroundIO() as files:
-        files.save_checkpoint(content, tmp_path / "file" / "d.ckpt")
+            files.save(content, [tmp_path / "b.ckpt"])
+        files.save(content, [tmp_path / "c.ckpt"])
+    with pytest.raises(WriteError, match=r"cannot write .*d\.ckpt: "), CheckpointWriter() as files:
+        files.save(content, [tmp_path / "file" / "d.ckpt"])
     assert sorted(path.name for path in tmp_path.iterdir()) == ["c.ckpt", "file"]
 
 
@@ -55,8 +55,8 @@ def test_an_error_of_the_run_is_not_hidden_by_one_of_the_last_save(tmp_path: Pat
     (tmp_path / "file").write_text("no folder")
 
     def failing() -> None:
-        with BackgroundIO() as files:
-            files.save_checkpoint({"weights": torch.ones(3)}, tmp_path / "file" / "a.ckpt")
+        with CheckpointWriter() as files:
+            files.save({"weights": torch.ones(3)}, [tmp_path / "file" / "a.ckpt"])
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):

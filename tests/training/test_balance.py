@@ -32,13 +32,13 @@ def uneven(patterns: Path, tmp_path: Path) -> Path:
 def seen(monkeypatch: pytest.MonkeyPatch) -> list[torch.Tensor]:
     """Labels (N, attributes) of every batch that a run trains on."""
     batches: list[torch.Tensor] = []
-    step = AttributeTask.training_step
+    step = AttributeTask.loss
 
-    def watched(self: AttributeTask, batch: object, batch_idx: int) -> object:
+    def watched(self: AttributeTask, batch: object) -> object:
         batches.append(batch.labels)  # type: ignore[attr-defined]
-        return step(self, batch, batch_idx)  # type: ignore[arg-type]
+        return step(self, batch)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(AttributeTask, "training_step", watched)
+    monkeypatch.setattr(AttributeTask, "loss", watched)
     return batches
 
 

@@ -95,7 +95,7 @@ def test_a_gpu_draws_the_same_numbers() -> None:
 
 @pytest.mark.parametrize("balance", [None, "race"])
 def test_a_task_spoils_an_image_by_seed_and_epoch_and_where_it_is_drawn_often_by_step(
-    monkeypatch: pytest.MonkeyPatch, balance: Literal["race"] | None
+    balance: Literal["race"] | None,
 ) -> None:
     options = TrainOptions(("race",), jitter=1.0, degrade=1.0, balance=balance, width=0.125, depth=18)
     network = AttributeNetwork(options.backbone_config, ("race",))
@@ -103,8 +103,7 @@ def test_a_task_spoils_an_image_by_seed_and_epoch_and_where_it_is_drawn_often_by
     pixels = torch.randint(256, (12, 3, 32, 32), dtype=torch.uint8)
 
     def seen(epoch: int, step: int, order: torch.Tensor) -> torch.Tensor:
-        monkeypatch.setattr(AttributeTask, "current_epoch", epoch)
-        monkeypatch.setattr(AttributeTask, "global_step", step)
+        task.at.epoch, task.at.step = epoch, step
         return task.augmented(FaceBatch(pixels[order], torch.zeros(len(order), 1), order + 300, []))
 
     everyone, some = torch.arange(12), torch.tensor([7, 3, 9, 4])

@@ -13,7 +13,7 @@ from typing import Any, BinaryIO
 import pytest
 import torch
 
-from face_analysis.training import callbacks
+from face_analysis.training.loop import TrainingLoop
 from face_analysis.training.options import TrainOptions
 from face_analysis.training.run import train
 from face_analysis.training.saving import background
@@ -22,43 +22,28 @@ from tests.training.runs import content, same, saved
 pytestmark = pytest.mark.skipif(torch.cuda.is_available(), reason="to the last bit on the CPU")
 MakeOptions = Callable[..., TrainOptions]
 KILLS = 10
-HOOKS = (
-    "on_train_batch_start",
-    "on_before_backward",
-    "on_before_optimizer_step",
-    "on_train_batch_end",
-    "on_validation_end",
-    "on_save_checkpoint",
-)
+POINTS = ("_train_part", "_backward", "_step", "_record", "_rest", "_validate", "_content", "_save")
+"""Methods of the loop before and after which a run is killed."""
 
 
-class KillAt(callbacks.Progress):
-    """Ends this process without warning once a given step has come to a given point."""
+def train_apart(options: TrainOptions, step: int, point: str, after: bool) -> None:
+    """Train in a process of its own, that is killed at a point of the step."""
+    method = getattr(TrainingLoop, point)
 
-    step, hook = -1, ""
-
-
-def _kill_there(hook: str) -> Callable[..., None]:
-    def call(self: KillAt, trainer: Any, *rest: Any) -> None:
-        if hook == self.hook and trainer.global_step >= self.step:
+    def killed(self: TrainingLoop, *arguments: Any, **more: Any) -> Any:
+        result = method(self, *arguments, **more) if after else None
+        if self.at.step >= step:
             os.kill(os.getpid(), signal.SIGKILL)
+        return result if after else method(self, *arguments, **more)
 
-    return call
-
-
-for _hook in HOOKS:
-    setattr(KillAt, _hook, _kill_there(_hook))
-
-
-def train_apart(options: TrainOptions, step: int, hook: str) -> None:
-    """Train in a process of its own, that is killed at the step."""
-    KillAt.step, KillAt.hook = step, hook
+    setattr(TrainingLoop, point, killed)
     train(options)
 
 
-def killed(options: TrainOptions, step: int, hook: str) -> bool:
+def killed(options: TrainOptions, step: int, point: str, *, after: bool) -> bool:
     """Whether the run came to the step."""
-    process = multiprocessing.get_context("fork").Process(target=train_apart, args=(options, step, hook))
+    arguments = (options, step, point, after)
+    process = multiprocessing.get_context("fork").Process(target=train_apart, args=arguments)
     process.start()
     process.join()  # with a time limit it would wait for the orphaned workers too
     assert process.exitcode in (0, -signal.SIGKILL)
@@ -71,7 +56,6 @@ def test_a_run_killed_ten_times_ends_as_an_undisturbed_one(
     options: MakeOptions,
     recognition: MakeOptions,
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
     task: str,
 ) -> None:
     """Without workers and with two in turn."""
@@ -79,18 +63,22 @@ def test_a_run_killed_ten_times_ends_as_an_undisturbed_one(
     settings = {"epochs": 8, "validations": 2, "save_every": 3, "jitter": 0.5, "dropout": 0.3}
     whole, run = tmp_path / "whole", tmp_path / "run"
     train(make(output=whole, **settings))
-    last_step = int(saved(whole)["global_step"]) - 1
-    monkeypatch.setattr("face_analysis.training.trainer.Progress", KillAt)
+    last_step = int(saved(whole)["step"]) - 1
     draw = random.Random(task)
     for number in range(KILLS):
         begun = list((run / "checkpoints").glob("[!.]*"))
-        done = max((int(content(path)["global_step"]) for path in begun), default=0)
+        done = max((int(content(path)["step"]) for path in begun), default=0)
         step = min(done + draw.randrange(6), last_step)
         resume = {"resume": run} if begun else {"overwrite": True}
-        assert killed(make(workers=number % 2 * 2, **resume, **settings), step, draw.choice(HOOKS))
+        assert killed(
+            make(workers=number % 2 * 2, **resume, **settings),
+            step,
+            draw.choice(POINTS),
+            after=draw.random() < 0.5,
+        )
     train(make(workers=2, resume=run, **settings))
     assert (run / "metrics.csv").read_bytes() == (whole / "metrics.csv").read_bytes()
-    for part in ("state_dict", "optimizer_states", "classes"):
+    for part in ("state_dict", "optimizer", "classes"):
         assert same(saved(run).get(part), saved(whole).get(part))
 
 
@@ -106,7 +94,7 @@ def test_a_kill_in_the_middle_of_a_write_leaves_the_checkpoint_before_it(
         os.kill(os.getpid(), signal.SIGKILL)
 
     monkeypatch.setattr(background.torch, "save", killed_half_way)
-    assert killed(options(resume=tmp_path / "run"), 10**9, HOOKS[0])
+    assert killed(options(resume=tmp_path / "run"), 10**9, POINTS[0], after=False)
     monkeypatch.undo()
     folder = tmp_path / "run" / "checkpoints"
     assert (folder / "last.ckpt").read_bytes() == before

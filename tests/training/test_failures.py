@@ -100,7 +100,7 @@ def test_a_second_ctrl_c_ends_the_run_at_once_and_keeps_what_was_saved(
     with pytest.raises(InterruptedRunError, match="second signal; the last checkpoint is kept") as stopped:
         train(options(save_every=1))
     assert stopped.value.exit_code == 130
-    assert saved(tmp_path / "run")["global_step"] == 6
+    assert saved(tmp_path / "run")["step"] == 6
     monkeypatch.undo()
     train(options(resume=tmp_path / "run"))
     require_equal(tmp_path / "run", tmp_path / "whole")
@@ -132,7 +132,7 @@ def test_one_batch_without_a_finite_loss_stops_the_run_which_goes_on_without_it(
     with pytest.raises(NonFiniteLossError, match=message) as stopped:
         train(options(save_every=1))
     assert stopped.value.exit_code == 1
-    assert saved(tmp_path / "run")["global_step"] == 5
+    assert saved(tmp_path / "run")["step"] == 5
     train(options(resume=tmp_path / "run"))
     require_equal(tmp_path / "run", tmp_path / "whole")
 
@@ -217,7 +217,7 @@ def test_loading_processes_that_die_stop_the_run_which_goes_on_from_the_last_che
     ) as stopped:
         train(options(batch_size=2, workers=2))
     assert stopped.value.exit_code == 1
-    assert saved(tmp_path / "run")["global_step"] == 12
+    assert saved(tmp_path / "run")["step"] == 12
     monkeypatch.undo()
     train(options(batch_size=2, resume=tmp_path / "run"))
     require_equal(tmp_path / "run", tmp_path / "whole")
@@ -242,7 +242,7 @@ def test_when_one_of_several_processes_dies_all_end_and_the_run_goes_on(few: Pat
     said_by_the_other = (tmp_path / "said").read_text()
     assert "train: another process of this run does not answer" in said_by_the_other
     assert "[rank0]" not in said_by_the_other  # before each line of a traceback
-    steps = int(saved(run)["global_step"])
+    steps = int(saved(run)["step"])
     assert 0 < steps < 2000
     subprocess.run([*command, "--resume", str(run), "-e", str(steps // 4 + 1)], check=True, timeout=120)
     logged = [int(row["step"]) for row in rows(run) if row["train_loss"]]

@@ -81,7 +81,7 @@ def test_a_run_in_float64_is_resumed_in_float64(options: Callable[..., TrainOpti
     train(options(precision="64-true", output=tmp_path / "whole"))
     train(options(precision="64-true", epochs=1))
     train(options(precision="auto", resume=tmp_path / "run"))
-    for part in ("state_dict", "optimizer_states"):
+    for part in ("state_dict", "optimizer"):
         assert same(saved(tmp_path / "run")[part], saved(tmp_path / "whole")[part])
     assert "precision: 64-true" in (tmp_path / "run" / "config.yaml").read_text()
 

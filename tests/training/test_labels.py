@@ -181,4 +181,4 @@ def test_a_validation_without_a_finite_measure_chooses_and_stops_nothing(
     assert len(rows(tmp_path / "run")) >= 9  # no early stop for want of a score
     assert column(tmp_path / "run", "learning_rate") == pytest.approx([0.01] * 9)
     best = torch.load(run.folder.best, weights_only=True)
-    assert best["global_step"] == 1 + scores.index(max(scores))
+    assert best["step"] == 1 + scores.index(max(scores))

@@ -5,16 +5,17 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from lightning_fabric import Fabric
 
 from face_analysis.errors import ModelMismatchError, UsageError
 from face_analysis.models.attributes import AttributeNetwork
-from face_analysis.training.optimiser import backbone_groups, optimiser_and_schedule
+from face_analysis.training.optimiser import backbone_groups, optimiser_of
 from face_analysis.training.options import TrainOptions
 from face_analysis.training.run import train
-from face_analysis.training.tasks.attributes import AttributeTask
 from face_analysis.zoo.card import BackboneConfig
 from tests.training.runs import losses, same, saved
 
@@ -62,7 +63,7 @@ def test_adamw_moves_weights_as_its_paper_does() -> None:
     """Loshchilov and Hutter 2019, algorithm 2, number by number in float64."""
     weight = torch.nn.Parameter(torch.tensor([0.5, -2.0, 3.0], dtype=torch.float64))
     options = TrainOptions(("age",), optimizer="adamw", lr=0.01, weight_decay=0.1, lr_plateau=True)
-    optimiser = optimiser_and_schedule([{"params": [weight], "weight_decay": 0.1}], options, 1)
+    optimiser = optimiser_of([{"params": [weight], "weight_decay": 0.1}], options)
     expected, first, second = weight.tolist(), [0.0] * 3, [0.0] * 3
     for step in range(1, 8):
         optimiser.zero_grad()
@@ -81,18 +82,18 @@ def test_clipping_shortens_the_gradient_of_all_weights_together(
     options: MakeOptions, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lengths: list[tuple[float, float]] = []
-    clip = AttributeTask.configure_gradient_clipping
+    clip = Fabric.clip_gradients
 
-    def length(task: AttributeTask) -> float:
-        squares = [float((p.grad.double() ** 2).sum()) for p in task.parameters() if p.grad is not None]
+    def length(module: torch.nn.Module) -> float:
+        squares = [float((p.grad.double() ** 2).sum()) for p in module.parameters() if p.grad is not None]
         return math.sqrt(math.fsum(squares))
 
-    def watched(self: AttributeTask, *arguments: object, **named: object) -> None:
-        before = length(self)
-        clip(self, *arguments, **named)  # type: ignore[arg-type]
-        lengths.append((before, length(self)))
+    def watched(self: Fabric, module: torch.nn.Module, *arguments: Any, **named: Any) -> None:
+        before = length(module)
+        clip(self, module, *arguments, **named)
+        lengths.append((before, length(module)))
 
-    monkeypatch.setattr(AttributeTask, "configure_gradient_clipping", watched)
+    monkeypatch.setattr(Fabric, "clip_gradients", watched)
     train(options(epochs=1, clip=0.2))
     assert len(lengths) == 4
     assert any(before > 0.2 for before, _ in lengths)

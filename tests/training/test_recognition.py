@@ -87,10 +87,10 @@ def test_the_first_loss_is_that_of_a_straight_line(
 ) -> None:
     """ArcFace by its formula, over class weights read from the task itself, on the images it saw."""
     expected = []
-    step = RecognitionTask.training_step
+    step = RecognitionTask.loss
 
-    def watched(self: RecognitionTask, batch: object, batch_idx: int) -> torch.Tensor:
-        if self.global_step == 0:
+    def watched(self: RecognitionTask, batch: object) -> torch.Tensor:
+        if self.at.step == 0:
             images = self.augmented(batch)  # type: ignore[arg-type]
             with torch.no_grad():
                 found = self.network(images).double()
@@ -101,9 +101,9 @@ def test_the_first_loss_is_that_of_a_straight_line(
                 cosines[label] = math.cos(math.acos(cosines[label]) + 0.5)
                 total += math.log(sum(math.exp(64 * c) for c in cosines)) - 64 * cosines[label]
             expected.append(total / len(found))
-        return step(self, batch, batch_idx)  # type: ignore[arg-type]
+        return step(self, batch)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(RecognitionTask, "training_step", watched)
+    monkeypatch.setattr(RecognitionTask, "loss", watched)
     train(recognition(epochs=1))
     assert losses(tmp_path / "run")[0] == pytest.approx(expected[0], rel=1e-4)
 
@@ -162,13 +162,13 @@ def test_images_of_each_person_come_together(
     recognition: MakeOptions, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[list[int]] = []
-    step = RecognitionTask.training_step
+    step = RecognitionTask.loss
 
-    def watched(self: RecognitionTask, batch: object, batch_idx: int) -> torch.Tensor:
+    def watched(self: RecognitionTask, batch: object) -> torch.Tensor:
         seen.append(batch.labels[:, 0].tolist())  # type: ignore[attr-defined]
-        return step(self, batch, batch_idx)  # type: ignore[arg-type]
+        return step(self, batch)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(RecognitionTask, "training_step", watched)
+    monkeypatch.setattr(RecognitionTask, "loss", watched)
     train(recognition(images_per_person=3, epochs=1))
     assert all(sorted(map(labels.count, set(labels))) == [3, 3, 3] for labels in seen)
 

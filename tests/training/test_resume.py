@@ -33,13 +33,13 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[tuple[int, list[int]]
     """Epoch and images of each batch that a run learns from, in their order."""
     batches: list[tuple[int, list[int]]] = []
     for task in (AttributeTask, RecognitionTask):
-        step = task.training_step
+        step = task.loss
 
-        def watched(self: Any, batch: Any, batch_idx: int, step: Any = step) -> object:
-            batches.append((self.current_epoch, batch.indices.tolist()))
-            return step(self, batch, batch_idx)
+        def watched(self: Any, batch: Any, step: Any = step) -> object:
+            batches.append((self.at.epoch, batch.indices.tolist()))
+            return step(self, batch)
 
-        monkeypatch.setattr(task, "training_step", watched)
+        monkeypatch.setattr(task, "loss", watched)
     return batches
 
 
@@ -97,7 +97,7 @@ def test_every_image_of_an_epoch_is_seen_once_whatever_the_batches_are_when_it_g
     assert steps == list(range(len(steps)))
     last_of_epoch = {int(row["epoch"]): row for row in rows(tmp_path / "run") if row["val_score"]}
     assert set(last_of_epoch) == {0, 1}
-    assert int(rows(tmp_path / "run")[-1]["step"]) == saved(tmp_path / "run")["global_step"] - 1
+    assert int(rows(tmp_path / "run")[-1]["step"]) == saved(tmp_path / "run")["step"] - 1
 
 
 @pytest.mark.parametrize("changes", [{"balance": "gender"}, {"epochs": 3}])
@@ -172,7 +172,7 @@ def test_a_run_that_goes_on_has_the_learning_rates_it_is_told(
 def test_weight_decay_and_momentum_are_those_told(options: MakeOptions, tmp_path: Path) -> None:
     train(options(epochs=1))
     train(options(epochs=2, resume=tmp_path / "run", weight_decay=0.25, momentum=0.5))
-    groups = saved(tmp_path / "run")["optimizer_states"][0]["param_groups"]
+    groups = saved(tmp_path / "run")["optimizer"]["param_groups"]
     assert [(group["weight_decay"], group["momentum"]) for group in groups] == [
         (0.25, 0.5),
         (0, 0.5),
@@ -302,4 +302,4 @@ def test_scores_on_other_validation_images_are_not_compared(
     after = column(run.folder.path, "val_score")[len(before) :]
     best = content(run.folder.best)
     assert "validated on other images than before" in caplog.text
-    assert best["global_step"] == len(before) + 1 + after.index(max(after))
+    assert best["step"] == len(before) + 1 + after.index(max(after))

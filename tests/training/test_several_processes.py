@@ -178,7 +178,7 @@ def test_a_signal_stops_all_processes_and_the_run_goes_on(people: Path, sets: Pa
     process.send_signal(signal.SIGTERM)
     process.communicate(timeout=120)
     assert process.returncode != 0
-    steps = int(saved(run)["global_step"])
+    steps = int(saved(run)["step"])
     assert 0 < steps < 1000
     train(people, sets, run, f"-e {steps // 5 + 1} --resume {run}")
     assert len(column(run, "train_loss")) == 5 * (steps // 5 + 1)

@@ -35,7 +35,7 @@ class FaceBatch(NamedTuple):
     failures: list[ImageFailure]
 
     def to(self, *args: Any, **kwargs: Any) -> FaceBatch:
-        """The batch with its tensors moved, as `Tensor.to`; Lightning calls it."""
+        """The batch with its tensors moved, as `Tensor.to`; Fabric calls it."""
         images, labels, indices = (tensor.to(*args, **kwargs) for tensor in self[:3])
         return FaceBatch(images, labels, indices, self.failures)
 

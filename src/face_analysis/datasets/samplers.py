@@ -30,11 +30,6 @@ class GlobalBatches(Sampler[list[int]]):
         self.epoch = 0
         self.start = 0
 
-    @property
-    def sampler(self) -> GlobalBatches:
-        """Itself: where Lightning looks for `set_epoch`."""
-        return self
-
     def set_epoch(self, epoch: int) -> None:
         """Choose the epoch that the next iteration gives the order of."""
         self.epoch = epoch

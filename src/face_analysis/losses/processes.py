@@ -53,6 +53,14 @@ def broadcast_from_rank0(value: T) -> T:
     return values[0]
 
 
+def gathered_objects(value: T) -> list[T]:
+    """What every process has, in their order."""
+    values = [value] * world()
+    if world() > 1:
+        dist.all_gather_object(values, value)
+    return values
+
+
 def counted_once(loss: Tensor) -> Tensor:
     """The loss of all gathered rows, which every process computes; its gradient counts once in all."""
     part = loss / world()

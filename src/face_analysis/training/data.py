@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -47,7 +47,7 @@ class PairImages(Dataset[FaceBatch]):
 
 
 class BatchLoader(DataLoader[FaceBatch]):
-    """A loader whose position is part of a checkpoint: Lightning saves and restores its state.
+    """A loader whose position in its epoch is counted in images, and is part of a checkpoint.
 
     `order` says what the order of the images follows from, beside the epoch.
     """
@@ -69,22 +69,16 @@ class BatchLoader(DataLoader[FaceBatch]):
         )
         self.batches = batches
         self.order = order or {}
-        self.given = 0
 
-    def __iter__(self) -> Iterator[FaceBatch]:  # type: ignore[override]
-        self.given = self.batches.batches_before(self.batches.start)
-        for batch in super().__iter__():
-            self.given += 1
-            yield batch
-
-    def state_dict(self) -> dict[str, Any]:
-        """How many images of the epoch were given, of how many, and the order in which they come."""
-        seen = min(self.given * self.batches.batch_size, self.batches.total)
+    def position(self, taken: int) -> dict[str, Any]:
+        """How many images of the epoch so many batches are, of how many, and the order in which they come."""
+        seen = min(taken * self.batches.batch_size, self.batches.total)
         return {IMAGES: seen, TOTAL: self.batches.total, ORDER: self.order}
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Let the next iteration begin after the images already given."""
-        self.batches.start = state[IMAGES] % self.batches.total
+    def skip(self, images: int) -> int:
+        """Let the next iteration begin after so many images; gives how many batches come before it."""
+        self.batches.start = images % self.batches.total
+        return self.batches.batches_before(self.batches.start)
 
 
 def train_loader(dataset: FaceDataset, options: TrainOptions) -> BatchLoader:

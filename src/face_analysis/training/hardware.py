@@ -30,7 +30,7 @@ SECONDS = 3.0
 
 @dataclass(frozen=True)
 class Hardware:
-    """Settings for the Trainer, and a line that says them: devices of this machine, of so many machines."""
+    """Settings for Fabric, and a line that says them: devices of this machine, of so many machines."""
 
     accelerator: str
     devices: int | list[int]

@@ -6,8 +6,8 @@ import logging
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import lightning as L
 import torch
+from lightning_fabric import seed_everything
 
 from face_analysis.datasets.attributes import Attribute
 from face_analysis.datasets.faces import FaceDataset
@@ -79,7 +79,7 @@ def _attributes(options: TrainOptions) -> Plan:
     attributes = attributes_of(options)
     training, validation = train_dataset(options, attributes), val_dataset(options, attributes)
     judge_labels(training, validation, attributes)
-    L.seed_everything(options.seed, verbose=False)
+    seed_everything(options.seed, verbose=False)
     network = new_network(options)
     assert isinstance(network, AttributeNetwork)
     if options.pretrained:
@@ -105,7 +105,7 @@ def _recognition(options: TrainOptions) -> Plan:
     training, sets = people_dataset(options), val_sets(options)
     people = number_people(training)
     classes = class_count(len(people), options)
-    L.seed_everything(options.seed, verbose=False)
+    seed_everything(options.seed, verbose=False)
     network = new_network(options)
     assert isinstance(network, Backbone)
     if options.pretrained:

@@ -17,16 +17,15 @@ from face_analysis.models.layers import Backbone
 from face_analysis.options import to_yaml
 from face_analysis.outputs import claim_folder
 from face_analysis.training.checked import check
-from face_analysis.training.data import val_loader
 from face_analysis.training.hardware import Hardware, choose
 from face_analysis.training.launch import watched_processes
+from face_analysis.training.loop import TrainingLoop
 from face_analysis.training.options import TrainOptions, to_keep
 from face_analysis.training.plan import Plan, new_network, plan_of
 from face_analysis.training.recognition_data import write_people
-from face_analysis.training.saving.background import BackgroundIO
+from face_analysis.training.saving.background import CheckpointWriter
 from face_analysis.training.saving.checkpoints import ResumePoint, epochs_left, read_checkpoint, resume_point
 from face_analysis.training.saving.run_folder import RunFolder
-from face_analysis.training.trainer import make_trainer
 
 log = logging.getLogger(__name__)
 
@@ -93,17 +92,10 @@ def _train(
         failures.add(plan.failures)
         if plan.people:
             write_people(folder.people, plan.people)
-    with BackgroundIO() as files, watched_processes():
-        done = checkpoint.step if checkpoint else 0
-        trainer = make_trainer(options, hardware, folder, plan, failures, files, done)
-        trainer.fit(
-            plan.task,
-            plan.batches,
-            [val_loader(data, options) for data in plan.validation],
-            ckpt_path=checkpoint.path if checkpoint else None,
-            weights_only=True,
-        )
-        trainer.save_checkpoint(folder.last)
+    with watched_processes():
+        with CheckpointWriter() as writer:
+            TrainingLoop(options, hardware, folder, plan, failures, writer).run(checkpoint)
+        broadcast_from_rank0(None)  # others wait until the first process has written the best network
 
     return TrainedRun(folder, _best_network(folder, options), plan, failures, options)
 

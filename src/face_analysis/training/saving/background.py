@@ -11,7 +11,6 @@ from types import TracebackType
 from typing import Any, Self
 
 import torch
-from lightning.pytorch.plugins.io import TorchCheckpointIO
 from lightning_utilities.core.apply_func import apply_to_collection
 from torch import Tensor
 
@@ -20,15 +19,14 @@ from face_analysis.files import whole_file
 Form = tuple[torch.dtype, torch.Size, tuple[int, ...]]
 
 
-class BackgroundIO(TorchCheckpointIO):
-    """Lightning's checkpoint files, written by a thread from a copy, synced and renamed when whole.
+class CheckpointWriter:
+    """Checkpoint files, written by a thread from a copy, synced and renamed when whole.
 
     A full disk or a killed process leaves the old file. Each method raises the WriteError of the checkpoint
     saved before, and so does the end of the block, when all are written.
     """
 
     def __init__(self) -> None:
-        super().__init__()
         self._thread = ThreadPoolExecutor(1)
         self._working: Future[None] | None = None
         self._copies: list[Tensor] = []
@@ -49,14 +47,10 @@ class BackgroundIO(TorchCheckpointIO):
         for tensor in tensors:
             self._free.setdefault(_form(tensor), []).append(_memory_like(tensor).zero_())
 
-    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
-        """Copy a checkpoint, once the one before is written, and go on while it is written itself.
-
-        `storage_options` may be a second path, which gets the same before.
-        """
+    def save(self, checkpoint: dict[str, Any], paths: Sequence[Path]) -> None:
+        """Copy a checkpoint, once the one before is written, and go on while it is written to each path."""
         self.finish()
         copied = apply_to_collection(checkpoint, Tensor, self._copy)
-        paths = [Path(path)] if storage_options is None else [Path(storage_options), Path(path)]
         self._working = self._thread.submit(_write, copied, paths)
 
     def _copy(self, tensor: Tensor) -> Tensor:
@@ -100,7 +94,7 @@ def _memory_like(tensor: Tensor) -> Tensor:
     return numbers.as_strided(layout.shape, layout.stride())
 
 
-def _write(checkpoint: dict[str, Any], paths: list[Path]) -> None:
+def _write(checkpoint: dict[str, Any], paths: Sequence[Path]) -> None:
     for path in paths:
         with whole_file(path) as partial, partial.open("wb") as file:
             try:

@@ -7,15 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import lightning as L
 import torch
 
 from face_analysis.errors import FinishedRunError, MissingFileError, ModelMismatchError, UsageError
 from face_analysis.machine import Form
-from face_analysis.training.callbacks import StopEarly
-from face_analysis.training.data import IMAGES, ORDER, TOTAL, TRAINING_IMAGES
+from face_analysis.training.data import IMAGES, ORDER, TRAINING_IMAGES
+from face_analysis.training.optimiser import EarlyStop
 from face_analysis.training.options import TrainOptions
-from face_analysis.training.saving.position import epochs_begun, loader_state
 from face_analysis.training.saving.run_folder import RunFolder
 from face_analysis.training.tasks.recognition import PEOPLE
 
@@ -29,17 +27,6 @@ COMPUTED_WITH = ("precision", "threads", "accumulate")
 def computed_with(options: TrainOptions) -> dict[str, Any]:
     """The entries of the options that say how the run is computed."""
     return {name: getattr(options, name) for name in COMPUTED_WITH}
-
-
-class Identity(L.Callback):
-    """Writes into each checkpoint what run it is of."""
-
-    def __init__(self, identity: dict[str, Any]) -> None:
-        self.identity = identity
-
-    def on_save_checkpoint(self, trainer: L.Trainer, pl_module: Any, checkpoint: dict[str, Any]) -> None:
-        """Add the entry."""
-        checkpoint[IDENTITY] = self.identity
 
 
 @dataclass(frozen=True)
@@ -61,6 +48,10 @@ class ResumePoint:
     order: dict[str, Any]
     people: tuple[str, ...]
     stopped_early: bool
+
+    def content(self) -> dict[str, Any]:
+        """All of the file; raises as `read_checkpoint`."""
+        return read_checkpoint(self.path)
 
     def require_people(self, people: tuple[str, ...]) -> None:
         """Raises ModelMismatchError, naming one who differs, where the classes are of other people."""
@@ -104,27 +95,25 @@ def resume_point(resume: Path) -> ResumePoint:
     if not path.is_file():
         raise MissingFileError(path, "checkpoint to resume")
     content = read_checkpoint(path)
-    identity, begun, loader = content[IDENTITY], epochs_begun(content), loader_state(content)
-    precision, threads, parts = (identity[name] for name in COMPUTED_WITH)
-    stop = content["callbacks"].get(StopEarly.__name__, {})
+    precision, threads, parts = (content[IDENTITY][name] for name in COMPUTED_WITH)
     return ResumePoint(
         path,
-        content["global_step"],
+        content["step"],
         Form(precision, threads),
         parts,
-        identity,
-        begun,
-        begun - (loader[IMAGES] < loader[TOTAL]),
-        loader[ORDER],
+        content[IDENTITY],
+        content["epoch"] + (content[IMAGES] > 0),
+        content["epoch"],
+        content[ORDER],
         tuple(content.get(PEOPLE, ())),
-        stop.get("wait_count", 0) >= StopEarly.PATIENCE,
+        (content["early_stop"] or {}).get("waited", 0) >= EarlyStop.PATIENCE,
     )
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
     """A checkpoint's content, without running code from it. Raises ModelMismatchError."""
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except Exception as error:  # torch raises many kinds for a file that is damaged or foreign
         raise ModelMismatchError(f"{path} is not a whole checkpoint of this program: {error}") from error
     if not isinstance(content, dict) or IDENTITY not in content:

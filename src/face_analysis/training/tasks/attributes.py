@@ -53,14 +53,12 @@ class AttributeTask(Task):
         measures = (measure_name(name) for name in self.attributes)
         self.logged = ("learning_rate", "train_loss", *losses, SCORE, *measures)
 
-    def training_step(self, batch: FaceBatch, batch_idx: int) -> Tensor:
-        """Loss of one batch over all processes; images that could not be read are not in it."""
-        if self.too_few(batch):
-            return self.no_loss()
+    def loss(self, batch: FaceBatch) -> Tensor:
+        """The weighted sum of the losses of the attributes."""
         images, labels, options = self.augmented(batch), gathered(batch.labels), self.options
         partners, weight = labels, 1.0
         if options.mixup:
-            weight = mixing_weight(options.mixup, options.seed, self.global_step)
+            weight = mixing_weight(options.mixup, options.seed, self.at.step)
             images, partners = mixed(images, batch.labels, self.draws(batch), weight)
         logits = {name: gathered(values) for name, values in self.network(images).items()}
         losses = self._losses(logits, labels)
@@ -69,9 +67,8 @@ class AttributeTask(Task):
             losses = {name: weight * loss + (1 - weight) * others[name] for name, loss in losses.items()}
         total = torch.stack([self.loss_weights[name] * loss for name, loss in losses.items()]).sum()
         self.require_finite(total, dict(losses.items()), batch)
-        self.log("train_loss", total, batch_size=len(labels))
-        self.log_dict({f"train_loss_{name}": loss.detach() for name, loss in losses.items()})
-        self.log("learning_rate", self.learning_rate)
+        parts = {f"train_loss_{name}": loss.detach() for name, loss in losses.items()}
+        self.measured |= {"learning_rate": self.at.learning_rate, "train_loss": total.detach(), **parts}
         return counted_once(total)
 
     def _losses(self, logits: dict[Attribute, Tensor], labels: Tensor) -> dict[Attribute, Tensor]:
@@ -83,11 +80,11 @@ class AttributeTask(Task):
             for name, own in zip(self.attributes, labels.unbind(1), strict=True)
         }
 
-    def on_validation_epoch_start(self) -> None:
+    def begin_validation(self) -> None:
         """Start sums of (correct images or absolute error, known images), a row an attribute."""
         self.sums = torch.zeros(len(self.attributes), 2, dtype=torch.float64, device="cpu")
 
-    def validation_step(self, batch: FaceBatch, batch_idx: int) -> None:
+    def validate(self, batch: FaceBatch, number: int) -> None:
         """Add up what one batch has right."""
         if len(batch.images) == 0:
             return
@@ -102,14 +99,14 @@ class AttributeTask(Task):
             self.sums[column, 0] += float((measure * known).sum())
             self.sums[column, 1] += int(known.sum())
 
-    def on_validation_epoch_end(self) -> None:
-        """Log each attribute's measure and the score, over all processes."""
+    def end_validation(self) -> tuple[dict[str, float], float | None]:
+        """Each attribute's measure and the score, over all processes."""
         measures = {}
         for name, (total, count) in zip(self.attributes, reduced(self.sums).tolist(), strict=True):
             if count:
                 value = total / count
                 measures[measure_name(name)] = value, 1 - value / 100 if name == "age" else value
-        self.log_validation(measures)
+        return self.scored(measures)
 
     def head_groups(self) -> list[dict[str, Any]]:
         """The heads see embeddings of norm 1 and so get small gradients: `head_lr` speeds them up."""

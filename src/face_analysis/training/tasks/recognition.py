@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -60,34 +60,33 @@ class RecognitionTask(Task):
         # Each process has its own classes, so their weights are not made equal when the run starts.
         self._ddp_params_and_buffers_to_ignore = ["class_weights.weights", "class_weights.momenta"]
 
-    def setup(self, stage: str) -> None:
-        """Make this process's part of the classes."""
-        super().setup(stage)
+    def prepare(self, device: torch.device) -> None:
+        """Make this process's part of the classes too."""
+        super().prepare(device)
         options = self.options
         settings = {"rate": options.sample_rate, "subcentres": options.subcentres, "seed": options.seed}
         self.class_weights = ClassWeights(self.classes, options.embedding_size, **settings)  # type: ignore[arg-type]
-        self.class_weights.to(self.trainer.strategy.root_device, self.float_type)
+        self.class_weights.to(device, self.float_type)
 
-    def training_step(self, batch: FaceBatch, batch_idx: int) -> Tensor:
-        """Loss of one batch over all processes; images that could not be read are not in it."""
-        if self.too_few(batch):
-            return self.no_loss()
+    def loss(self, batch: FaceBatch) -> Tensor:
+        """The head's loss over the classes of all processes."""
         raw = self.network.raw(self.augmented(batch))
         with torch.autocast(raw.device.type, enabled=False):
             loss = self._loss(at_least_float32(raw), batch.labels[:, 0])
         self.require_finite(loss, {self.head.name: loss}, batch)
-        self.log("train_loss", loss, batch_size=len(batch.images))
-        self.log("learning_rate", self.learning_rate)
+        self.measured |= {"learning_rate": self.at.learning_rate, "train_loss": loss.detach()}
         return loss
 
     def _loss(self, raw: Tensor, labels: Tensor) -> Tensor:
         embeddings, labels = gathered(unit_norm(raw)), gathered(labels)
         norms = gathered(raw.norm(dim=1))
-        sample, own = self.class_weights.sample(self.class_weights.own_labels(labels), self.global_step)
+        sample, own = self.class_weights.sample(self.class_weights.own_labels(labels), self.at.step)
         found = best_subcentres(cosines(embeddings, sample.weights.flatten(0, 1)), self.options.subcentres)
-        self.log("target_cosine", shared_targets(found, own).mean())
-        self.log("feature_norm", norms.detach().mean())
-        self.log("margin", self.head.margin_at(self.margin_fraction))
+        self.measured |= {
+            "target_cosine": shared_targets(found, own).mean(),
+            "feature_norm": norms.detach().mean(),
+            "margin": self.head.margin_at(self.margin_fraction),
+        }
         loss = split_cross_entropy(self.head(found, own, norms, self.margin_fraction), own)
         penalty = self.head.penalty(norms)
         return loss if penalty is None else loss + counted_once(penalty)
@@ -98,39 +97,35 @@ class RecognitionTask(Task):
         steps = self.options.margin_warmup * self.epoch_steps
         return 1.0 if steps <= 0 else min(1.0, self.steps_of_epochs / steps)
 
-    def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
-        """Move the backbone, then the class weights that this step used."""
+    def after_step(self) -> None:
+        """Move the class weights that the step used."""
         options = self.options
-        super().optimizer_step(*args, **kwargs)
-        rate, decay = self.learning_rate * options.head_lr, options.weight_decay / options.head_lr
+        rate, decay = self.at.learning_rate * options.head_lr, options.weight_decay / options.head_lr
         self.class_weights.update(rate, options.momentum, decay)
 
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Add the class weights of all processes, and whose they are."""
-        checkpoint[CLASSES] = self.class_weights.whole()
-        checkpoint[PEOPLE] = list(self.people)
+    def extra_state(self) -> dict[str, Any]:
+        """The class weights of all processes, and whose they are."""
+        return {CLASSES: self.class_weights.whole(), PEOPLE: list(self.people)}
 
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+    def load_extra_state(self, checkpoint: Mapping[str, Any]) -> None:
         """Take this process's part of them, whatever the number of processes that saved them."""
         self.class_weights.load_whole(checkpoint[CLASSES])
 
-    def on_validation_epoch_start(self) -> None:
+    def begin_validation(self) -> None:
         """Make room for the embeddings of each set."""
-        size = self.options.embedding_size
-        self.embedded = [
-            torch.zeros(len(pair_set.images), size, device=self.device) for pair_set in self.pair_sets
-        ]
+        size, device = self.options.embedding_size, self.class_weights.weights.device
+        self.embedded = [torch.zeros(len(each.images), size, device=device) for each in self.pair_sets]
 
-    def validation_step(self, batch: FaceBatch, batch_idx: int, dataloader_idx: int = 0) -> None:
+    def validate(self, batch: FaceBatch, number: int) -> None:
         """Embed one batch of a set."""
         if len(batch.images) == 0:
             return
         images = normalise(batch.images).to(self.float_type)
         both = self.network(images) + self.network(images.flip(3))
-        self.embedded[dataloader_idx][batch.indices] = unit_norm(both).to(torch.float32)
+        self.embedded[number][batch.indices] = unit_norm(both).to(torch.float32)
 
-    def on_validation_epoch_end(self) -> None:
-        """Log the accuracy of each set, over the embeddings of all processes, and their mean."""
+    def end_validation(self) -> tuple[dict[str, float], float | None]:
+        """The accuracy of each set, over the embeddings of all processes, and their mean."""
         measures = {}
         for pair_set, embedded in zip(self.pair_sets, self.embedded, strict=True):
             rows, pairs = reduced(embedded).cpu().numpy(), pair_set.pairs
@@ -138,8 +133,8 @@ class RecognitionTask(Task):
             finite = bool(np.isfinite(scores).all())
             accuracy = fold_accuracy(scores, pairs.same, pairs.fold).mean if finite else math.nan
             measures[measure_name(pair_set)] = accuracy, accuracy
-        self.log_validation(measures)
         self.embedded = []
+        return self.scored(measures)
 
 
 def measure_name(pair_set: PairSet) -> str:

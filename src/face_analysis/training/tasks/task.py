@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
-import lightning as L
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from face_analysis.datasets.faces import FaceBatch
 from face_analysis.errors import NonFiniteLossError
@@ -21,19 +21,33 @@ from face_analysis.training.augment import augment, degrade
 from face_analysis.training.backbone import compile_body, freeze_first_units, recompute_units
 from face_analysis.training.draws import Draws
 from face_analysis.training.layers import DrawnDropout, replace_dropouts, synchronise_batch_norms
-from face_analysis.training.optimiser import backbone_groups, optimiser_and_schedule
+from face_analysis.training.optimiser import backbone_groups
 from face_analysis.training.options import TrainOptions
 from face_analysis.training.saving.run_folder import SCORE
 
 log = logging.getLogger(__name__)
 
 
-class Task(L.LightningModule):
-    """A network that learns, its optimiser and what is done to its images.
+@dataclass
+class Position:
+    """Where a run is: whole epochs, steps of the optimiser, parts of steps in this epoch; the rate it has."""
+
+    epoch: int = 0
+    step: int = 0
+    part: int = 0
+    learning_rate: float = 0.0
+
+    def end_epoch(self) -> None:
+        """Go to the beginning of the next epoch."""
+        self.epoch, self.part = self.epoch + 1, 0
+
+
+class Task(nn.Module):
+    """A network that learns, and what is done to its images; called with a batch it gives the loss.
 
     `image_name` turns a row of the training set into what an error message calls it; an epoch has
-    `epoch_steps` steps of the optimiser. `logged` are the names of all that is logged; `score` is that of the
-    latest validation, None where it gave none.
+    `epoch_steps` steps of the optimiser. `logged` are the names of all that is logged, `measured` the latest
+    values of a training step, and `at` is where the run is.
     """
 
     logged: tuple[str, ...]
@@ -50,7 +64,8 @@ class Task(L.LightningModule):
         self.options = options
         self.image_name = image_name
         self.epoch_steps = epoch_steps
-        self.score: float | None = None
+        self.at = Position()
+        self.measured: dict[str, Tensor | float] = {}
         self.frozen = freeze_first_units(self.backbone, options.freeze)
         self.dropouts: list[DrawnDropout] = []
         if options.checkpointing:
@@ -73,19 +88,50 @@ class Task(L.LightningModule):
             part.eval()
         return self
 
-    def setup(self, stage: str) -> None:
+    def prepare(self, device: torch.device) -> None:
         """Draw dropout by image, let batch norms see the images of all processes, compile where asked to."""
         self.dropouts = replace_dropouts(self.network)
         if world() > 1:
-            synchronise_batch_norms(self.network, self.trainer.strategy.root_device)
+            synchronise_batch_norms(self.network, device)
         if self.options.compile:
             compile_body(self.backbone)
+
+    def forward(self, batch: FaceBatch) -> Tensor:
+        """The loss of a training batch over all processes; images that could not be read are not in it."""
+        return self.no_loss() if self.too_few(batch) else self.loss(batch)
+
+    def loss(self, batch: FaceBatch) -> Tensor:
+        """The loss of a batch of two images or more, whose parts go to `measured`."""
+        raise NotImplementedError
+
+    def after_step(self) -> None:
+        """Move what the optimiser does not."""
+
+    def begin_validation(self) -> None:
+        """Make room for what a validation finds."""
+        raise NotImplementedError
+
+    def validate(self, batch: FaceBatch, number: int) -> None:
+        """Take in a batch of the validation set of this number."""
+        raise NotImplementedError
+
+    def end_validation(self) -> tuple[dict[str, float], float | None]:
+        """The measures of all processes' images, with the score among them; the score, None where there is
+        none."""
+        raise NotImplementedError
+
+    def extra_state(self) -> dict[str, Any]:
+        """What a checkpoint keeps beside the weights; every process calls it."""
+        return {}
+
+    def load_extra_state(self, checkpoint: Mapping[str, Any]) -> None:
+        """Take it from a checkpoint."""
 
     def draws(self, batch: FaceBatch) -> Draws:
         """The random numbers of a training batch."""
         # An image that is drawn several times an epoch is not to look the same each time.
         again = self.options.balance is not None or self.options.images_per_person > 0
-        return Draws(self.options.seed, self.global_step if again else self.current_epoch, batch.indices)
+        return Draws(self.options.seed, self.at.step if again else self.at.epoch, batch.indices)
 
     def augmented(self, batch: FaceBatch) -> Tensor:
         """The images of a training batch as the network sees them, in its float type."""
@@ -108,14 +154,8 @@ class Task(L.LightningModule):
 
     @property
     def steps_of_epochs(self) -> int:
-        """How many steps of this size come before the next one in the run; `global_step` are those made."""
-        batch: int = self.trainer.fit_loop.epoch_loop.batch_idx
-        return self.current_epoch * self.epoch_steps + batch // self.options.accumulate
-
-    @property
-    def learning_rate(self) -> float:
-        """That of the next step, without the factor on heads."""
-        return float(self.trainer.optimizers[0].param_groups[0]["lr"])
+        """How many steps of this size come before the next one in the run; `at.step` are those made."""
+        return self.at.epoch * self.epoch_steps + self.at.part // self.options.accumulate
 
     def require_finite(self, total: Tensor, parts: dict[str, Tensor], batch: FaceBatch) -> None:
         """Raise NonFiniteLossError, with its parts and the images of all processes, unless it is finite."""
@@ -125,30 +165,28 @@ class Task(L.LightningModule):
         names = [self.image_name(row) for row in gathered(batch.indices).tolist()]
         shown = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
         raise NonFiniteLossError(
-            f"the loss is not finite at step {self.global_step} (epoch {self.current_epoch}; {values}), "
-            f"learning rate {self.learning_rate:g}, images {shown}; lower --lr, or "
+            f"the loss is not finite at step {self.at.step} (epoch {self.at.epoch}; {values}), "
+            f"learning rate {self.at.learning_rate:g}, images {shown}; lower --lr, or "
             "look at these images; the last checkpoint is kept"
         )
 
-    def log_validation(self, measures: dict[str, tuple[float, float]]) -> None:
-        """Log each measure, and as the score the mean of what each adds to it.
+    def scored(self, measures: dict[str, tuple[float, float]]) -> tuple[dict[str, float], float | None]:
+        """The measures, and as the score the mean of what each adds to it.
 
-        One that is not finite is warned of and has no part; a score that nothing adds to is not logged.
+        One that is not finite is warned of and left out; where nothing adds to the score there is none.
         """
-        parts = []
+        found, parts = {}, []
         for name, (value, part) in measures.items():
             if math.isfinite(value):
-                self.log(name, value)
+                found[name] = value
                 parts.append(part)
             else:
-                log.warning("%s after step %d is not a finite number: left out", name, self.global_step)
-        self.score = sum(parts) / len(parts) if parts else None
-        if self.score is None:
-            log.warning(
-                "the validation after step %d gives no score; nothing is chosen by it", self.global_step
-            )
-        else:
-            self.log(SCORE, self.score)
+                log.warning("%s after step %d is not a finite number: left out", name, self.at.step)
+        if not parts:
+            log.warning("the validation after step %d gives no score; nothing is chosen by it", self.at.step)
+            return found, None
+        score = sum(parts) / len(parts)
+        return {SCORE: score, **found}, score
 
     def head_groups(self) -> list[dict[str, Any]]:
         """Parameters beside the backbone's, with their settings."""
@@ -157,7 +195,3 @@ class Task(L.LightningModule):
     def groups(self) -> list[dict[str, Any]]:
         """All parameters, with their settings at the start; the backbone's batch norms are not decayed."""
         return [*backbone_groups(self.backbone, self.options), *self.head_groups()]
-
-    def configure_optimizers(self) -> Any:
-        """The optimiser and its schedule."""
-        return optimiser_and_schedule(self.groups(), self.options, self.epoch_steps)
