@@ -18,6 +18,7 @@ from face_analysis.errors import FaceAnalysisError, UsageError
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns 0, 1 when a part failed, or 2 when it was used wrongly."""
+    prepare_streams()
     words = list(sys.argv[1:] if arguments is None else arguments)
     if not words:
         print(overview(), file=sys.stderr)
@@ -45,31 +46,63 @@ def _without_command(word: str) -> int:
 
 def _guarded(name: str, work: Callable[[], int]) -> int:
     """Do the work and write out what it printed; errors of the user or the machine become a message."""
-    _let_stdout_take_any_name()
     try:
         try:
             return work()
         finally:
             sys.stdout.flush()
-    except FaceAnalysisError as error:
-        print(f"{name}: {error}", file=sys.stderr)
-        return error.exit_code
-    except KeyboardInterrupt:
-        print(f"{name}: interrupted", file=sys.stderr)
-        return 130
-    except BrokenPipeError:  # the reader of stdout went away; say nothing more into it
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except BrokenPipeError:
+        _silence_broken_streams()
         return 1
-    except OSError as error:
-        print(f"{name}: {error.filename or 'writing'}: {error.strerror or error}", file=sys.stderr)
-        return 1
+    except (Exception, KeyboardInterrupt) as error:
+        told = _told(error)
+        if told is None:
+            raise
+        print(f"{name}: {told}", file=sys.stderr)
+        return 130 if isinstance(error, KeyboardInterrupt) else getattr(error, "exit_code", 1)
 
 
-def _let_stdout_take_any_name() -> None:
-    """Print names of files that are not UTF-8 as the bytes they are, and where that cannot be, escaped."""
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        utf8 = sys.stdout.encoding.lower().replace("-", "") == "utf8"
-        sys.stdout.reconfigure(errors="surrogateescape" if utf8 else "backslashreplace")
+def _told(error: BaseException) -> str | None:
+    """What is said of an error of the user or the machine; None for any other, which is the program's own."""
+    match error:
+        case FaceAnalysisError():
+            return str(error)
+        case KeyboardInterrupt():
+            return "interrupted"
+        case MemoryError():
+            return f"not enough memory: {error}"
+        case UnicodeEncodeError():  # from a library that takes no such name
+            near = error.object[max(0, error.start - 80) : error.start + 80]
+            return f"`{near}` is not {error.encoding}: rename the file or folder"
+        case RuntimeError() if "Symlink loop" in str(error):  # as pathlib calls links that lead in a circle
+            return f"{error}: name another file or folder"
+        case OSError():
+            return f"{error.filename or 'writing'}: {error.strerror or error}"
+    return None
+
+
+def prepare_streams() -> None:
+    """Let stdout and stderr take all that is printed.
+
+    The name of a file that is not UTF-8 is printed as the bytes it is, and where that cannot be, escaped. A
+    stream that was closed before the program started takes everything and keeps nothing.
+    """
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: PTH123, SIM115
+        elif isinstance(stream, io.TextIOWrapper):
+            utf8 = stream.encoding.lower().replace("-", "") == "utf8"
+            stream.reconfigure(errors="surrogateescape" if utf8 else "backslashreplace")
+
+
+def _silence_broken_streams() -> None:
+    """Drop what is left to be printed to a reader that went away."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from face_analysis.datasets.attributes import ATTRIBUTES, CLASS_NAMES, Attribute, known
 from face_analysis.datasets.lists.label_groups import GROUP_NAMES, UNKNOWN_GROUP
+from face_analysis.reports.figure_style import figure_text
 from face_analysis.reports.markdown import section
 
 if TYPE_CHECKING:
@@ -89,7 +90,7 @@ def counts_figure(counts: Counts) -> Figure:
     panels = figure.subplots(len(counts), squeeze=False, height_ratios=heights)[:, 0]
     for axes, (name, table) in zip(panels, counts.items(), strict=True):
         _panel(axes, table)
-        axes.set_title(f"{name}, n = {table.sum()}")
+        axes.set_title(f"{figure_text(name)}, n = {table.sum()}")
     return figure
 
 

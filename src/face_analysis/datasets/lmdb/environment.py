@@ -51,7 +51,7 @@ def open_environment(path: Path) -> lmdb.Environment:
 
 def _opened(path: Path) -> lmdb.Environment:
     try:
-        environment = lmdb.open(os.fspath(path), subdir=False, readonly=True, lock=False, readahead=False)
+        environment = lmdb.open(os.fsencode(path), subdir=False, readonly=True, lock=False, readahead=False)
         pages, page_size = environment.info()["last_pgno"] + 1, environment.stat()["psize"]
     except lmdb.Error as error:
         raise PackedFileError(f"{path}: cannot be opened as LMDB ({error}); pack again") from error

@@ -110,7 +110,7 @@ class UnfinishedLmdb:
     def _open(self) -> None:
         # The lock on the file keeps other writers away; one sync at the end is enough.
         self._env = lmdb.open(
-            os.fspath(self._hidden), subdir=False, lock=False, sync=False, map_size=self._map_size
+            os.fsencode(self._hidden), subdir=False, lock=False, sync=False, map_size=self._map_size
         )
 
     def _state(self) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from face_analysis.evaluation.error_rates import NO_MATED, NO_NON_MATED, Curve, 
 from face_analysis.evaluation.verification import VerificationReport
 from face_analysis.files import whole_file, write_csv, write_text
 from face_analysis.json_files import write_json
-from face_analysis.reports.figure_style import COLOURS, figure_style
+from face_analysis.reports.figure_style import COLOURS, figure_style, figure_text
 from face_analysis.reports.markdown import section
 from face_analysis.reports.measure_text import FEW, STAR, UNSUPPORTED, MeasureText
 from face_analysis.reports.rate_figures import det_figure, drawn_rates, log_axis, zero_note
@@ -87,7 +87,7 @@ def roc_figure(reports: Sequence[VerificationReport]) -> Figure:
     axes = figure.subplots()
     for report, colour in zip(reports, cycle(COLOURS), strict=False):
         curve = thinned(report.curve)
-        label = f"{report.name}, {_accuracy(report)}"
+        label = f"{figure_text(report.name)}, {_accuracy(report)}"
         far = drawn_rates(curve.fmr, curve.non_mated)
         axes.step(far, 100 * (1 - curve.fnmr), where="pre", color=colour, label=label)
     log_axis(axes, "x", max(report.curve.non_mated for report in reports))
