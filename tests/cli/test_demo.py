@@ -11,7 +11,7 @@ from tests.cli.conftest import Run
 
 @pytest.mark.slow
 def test_the_demo_runs_twice_in_one_folder_and_says_where_its_pictures_lie(run: Run, tmp_path: Path) -> None:
-    folder = tmp_path / "my demo's \"50 %\" \u00e9"
+    folder = tmp_path / 'my demo\'s "50 %" \u00e9'
     for _ in range(2):
         status, out, _ = run(["demo", "-o", str(folder), "--images", "40", "-e", "2"])
         assert status == 0
