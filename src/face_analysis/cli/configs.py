@@ -11,6 +11,10 @@ import yaml
 from face_analysis.cli.option_table import CONFIG, Option
 from face_analysis.cli.wrong_words import WrongWords
 from face_analysis.errors import MissingFileError, UsageError
+from face_analysis.inputs import check_input
+
+MAX_CONFIG = 2**20
+"""Bytes of a file of options."""
 
 
 def read_configs(
@@ -34,6 +38,7 @@ def _read(file: str) -> dict[Any, Any]:
     path = Path(file)
     if not path.exists():
         raise MissingFileError(path, "file of --config")
+    check_input(path, MAX_CONFIG)
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:

@@ -13,6 +13,7 @@ from face_analysis.cli.option_table import Option
 from face_analysis.cli.words import Words
 from face_analysis.cli.wrong_words import WrongWords
 from face_analysis.errors import UsageError
+from face_analysis.inputs import check_input
 
 VALUE_ERROR = re.compile(r'Parser key "(\w+)".*(?:Got|Given) value: (.*)', re.DOTALL)
 
@@ -60,6 +61,9 @@ class Given:
         """The list, or the one value of an option that takes one; `true` and `false` of a switch."""
         if option.kind is Path and "" in given:  # as of an unset variable
             raise UsageError(f"`{option.shown}` is empty: {option.opt.help}")
+        if option.kind is Path:
+            for path in given:
+                check_input(Path(path))
         if option.many:
             return given
         value = {"true": True, "false": False}.get(given[0], given[0]) if option.switch else given[0]
