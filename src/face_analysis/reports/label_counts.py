@@ -17,6 +17,7 @@ from face_analysis.datasets.attributes import ATTRIBUTES, CLASS_NAMES, Attribute
 from face_analysis.datasets.lists.label_groups import GROUP_NAMES, UNKNOWN_GROUP
 from face_analysis.reports.figure_style import figure_text
 from face_analysis.reports.markdown import section
+from face_analysis.reports.tables import table_cell
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -35,7 +36,7 @@ def counts_csv(counts: Counts) -> str:
     writer.writerow(["list", "race", "gender", "age", "images"])
     for name, table in counts.items():
         for (race, gender, band), images in np.ndenumerate(table):
-            writer.writerow([name, RACES[race], GENDERS[gender], BANDS[band], images])
+            writer.writerow([table_cell(name), RACES[race], GENDERS[gender], BANDS[band], images])
     return text.getvalue()
 
 
@@ -58,7 +59,7 @@ def labels_csv(attribute: Attribute, labels: Labels) -> str:
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["list", attribute, "images"])
     for name, values in labels.items():
-        writer.writerows([name, code, images] for code, images in _tallied(values))
+        writer.writerows([table_cell(name), code, images] for code, images in _tallied(values))
     return text.getvalue()
 
 

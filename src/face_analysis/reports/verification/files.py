@@ -12,12 +12,13 @@ import numpy as np
 
 from face_analysis.evaluation.error_rates import NO_MATED, NO_NON_MATED, Curve, OperatingPoint, at_threshold
 from face_analysis.evaluation.verification import VerificationReport
-from face_analysis.files import whole_file, write_csv, write_text
+from face_analysis.files import whole_file, write_text
 from face_analysis.json_files import write_json
 from face_analysis.reports.figure_style import COLOURS, figure_style, figure_text
 from face_analysis.reports.markdown import section
 from face_analysis.reports.measure_text import FEW, STAR, UNSUPPORTED, MeasureText
 from face_analysis.reports.rate_figures import det_figure, drawn_rates, log_axis, zero_note
+from face_analysis.reports.tables import write_table
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -164,4 +165,4 @@ def _write_curves(reports: Sequence[VerificationReport], path: Path) -> None:
         for curve in [thinned(report.curve)]
         for row in zip(curve.thresholds, curve.fmr, curve.fnmr, strict=True)
     )
-    write_csv(path, ("set", "threshold", "fmr", "fnmr"), rows)
+    write_table(path, ("set", "threshold", "fmr", "fnmr"), rows)
