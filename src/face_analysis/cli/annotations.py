@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from face_analysis.cli.actions import run_action
+from face_analysis.cli.main import run_action
 from face_analysis.cli.parser import parse
 from face_analysis.datasets.attributes import Attribute
 from face_analysis.errors import EmptyDataError, UsageError

@@ -1,4 +1,4 @@
-"""The `face-analysis` command: finds the subcommand, runs it, turns errors into messages and exit codes."""
+"""The `face-analysis` command: runs a command or action by name; errors become messages and exit codes."""
 
 from __future__ import annotations
 
@@ -7,13 +7,15 @@ import io
 import logging
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from face_analysis import __version__
 from face_analysis.cli.commands import COMMANDS, overview, program
-from face_analysis.cli.wrong_words import wrong_command
+from face_analysis.cli.wrong_words import meant, wrong_command
 from face_analysis.errors import FaceAnalysisError, UsageError
+
+Action = Callable[[Sequence[str]], int]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -33,6 +35,30 @@ def run(words: Sequence[str]) -> int:
     """Run a command by its words; an error becomes a message on stderr and its exit status."""
     command = importlib.import_module(f"face_analysis.cli.{words[0]}")
     return _guarded(program(words[0]), lambda: int(command.main(words[1:])))
+
+
+def run_action(command: str, actions: Mapping[str, Action], arguments: Sequence[str]) -> int:
+    """Run the action that the first word names, and give its status; `--help` tells what there is.
+
+    Raises UsageError for another word, or none.
+    """
+    words = list(arguments)
+    if words and words[0] in actions:
+        return actions[words[0]](words[1:])
+    usage = f"usage: face-analysis {command} {'|'.join(actions)} [options]"
+    if words and words[0] in ("-h", "--help"):
+        width = max(map(len, actions))
+        lines = [f"  {name:{width}}  {_first_line(action)}" for name, action in actions.items()]
+        print(
+            "\n".join([usage, "", *lines, "", f"`face-analysis {command} ACTION --help` lists its options."])
+        )
+        return 0
+    wrong = f"no action `{words[0]}`{meant(words[0], actions)}" if words else "say what to do"
+    raise UsageError(f"{wrong}\n{usage}")
+
+
+def _first_line(action: Action) -> str:
+    return (action.__doc__ or "").partition("\n")[0]
 
 
 def _without_command(word: str) -> int:
