@@ -14,8 +14,8 @@ from unittest.mock import patch
 
 import lightning as L
 from lightning.pytorch.profilers import SimpleProfiler
-from model_speed import machine, write_rows
 
+from benchmarks.model_speed import machine, write_rows
 from face_analysis.datasets.faces import FaceBatch
 from face_analysis.datasets.lists.image_list import read_image_list
 from face_analysis.datasets.pack import pack
