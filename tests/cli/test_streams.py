@@ -25,6 +25,18 @@ def test_a_reader_that_goes_away_causes_no_traceback() -> None:
             assert result.stderr == b""
 
 
+def test_a_reader_that_goes_away_takes_no_file_of_a_split(patterns: Path, tmp_path: Path) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = [sys.executable, "-m", "face_analysis", "annotations", "split", str(patterns), "-d"]
+    with os.fdopen(writer, "wb") as closed:
+        result = subprocess.run(
+            [*command, str(tmp_path / "out")], stdout=closed, stderr=subprocess.PIPE, check=False
+        )
+    assert (result.returncode, result.stderr) == (1, b"")
+    assert {path.name for path in (tmp_path / "out").glob("*.csv")} == {"train.csv", "val.csv", "test.csv"}
+
+
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
 def test_a_full_disk_under_stdout_is_said_in_a_line() -> None:
     with Path("/dev/full").open("wb") as full:

@@ -167,7 +167,8 @@ def split(arguments: Sequence[str]) -> int:
         write_text(config, to_yaml(options))
         for path, part in zip(places, parts, strict=True):
             _writer(options.format)(path, part)
-            print(f"{path}: {len(part)} images")
+    for path, part in zip(places, parts, strict=True):  # when all is written, as stdout may be closed
+        print(f"{path}: {len(part)} images")
     return 0
 
 
