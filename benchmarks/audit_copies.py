@@ -22,7 +22,7 @@ from benchmarks.process_memory import megabytes
 from face_analysis.audit.copies import CopyGroup, find_copies
 from face_analysis.audit.images import AuditedImages
 from face_analysis.audit.leaks import shared_pictures
-from face_analysis.audit.scan import Look, Scan, scan
+from face_analysis.audit.scan import Scan, ScanSettings, scan
 from face_analysis.datasets.folders import list_folder
 from face_analysis.datasets.lists.image_list import ImageList
 from face_analysis.datasets.sources import FolderSource
@@ -94,7 +94,7 @@ def judged(
 
 def timed_audit(images: AuditedImages) -> tuple[Scan, list[CopyGroup], Row]:
     start = time.perf_counter()
-    *_, found = scan(images, Look(), workers=2)
+    *_, found = scan(images, ScanSettings(), workers=2)
     scanned = time.perf_counter()
     groups = find_copies(found)
     costs: Row = {"scan_seconds": round(scanned - start, 1)}

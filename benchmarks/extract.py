@@ -19,12 +19,14 @@ import numpy as np
 import torch
 
 from benchmarks.model_speed import Way, options, report, seconds_in_turn
+from face_analysis.bulk import Job, Output, run_bulk
 from face_analysis.datasets.sources import open_source
 from face_analysis.datasets.synthetic import write_patterns
-from face_analysis.files import FailureLog
 from face_analysis.images.chips import FaceCutter
-from face_analysis.inference.embedder import TorchEmbedder
-from face_analysis.inference.extract import ExtractRun, extract_source
+from face_analysis.inference.embedder import EmbeddingModel, TorchEmbedder
+from face_analysis.inference.extract import FeatureSink
+from face_analysis.inference.pipeline import FaceBlock, inputs
+from face_analysis.matching.features.feature_set import INDEX
 from face_analysis.memory import keep_freed_memory
 from face_analysis.models.backbone import build_backbone
 from face_analysis.models.layers import Backbone
@@ -49,11 +51,19 @@ def ours(network: Callable[[], Backbone], count: int) -> Callable[[], None]:
     keep_freed_memory()
     image_list = chips(count)
     source, embedder = open_source(image_list.parent, image_list), TorchEmbedder(network())
-    run = ExtractRun(image_list.parent / "set", "set", batch_size=96, workers=2, resume=False)
+    output = Output(image_list.parent / "set" / INDEX)
+    job = Job(
+        "extract",
+        count,
+        partial(inputs, source),
+        FaceBlock(FaceCutter(), (EmbeddingModel(embedder),)),
+        FeatureSink(output.main.parent, source, embedder.size, "set"),
+        {},
+        "",
+    )
 
     def extract() -> None:
-        failures = FailureLog(run.dest / "errors.csv")
-        assert len(list(extract_source(source, FaceCutter(), embedder, failures, run, {}))) == count
+        assert run_bulk(job, output).faces == count
 
     return extract
 

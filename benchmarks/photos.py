@@ -6,6 +6,8 @@ python -m benchmarks.photos
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import cv2
@@ -17,9 +19,10 @@ from face_analysis.images.align import CHIP_SIZE, TEMPLATE
 from face_analysis.images.chips import face_cutter
 from face_analysis.images.decode import decode
 from face_analysis.images.detect import THRESHOLD
-from face_analysis.inference.networks import open_models
-from face_analysis.inference.pipeline import Input, cut_ahead
+from face_analysis.inference.attributes import open_models
+from face_analysis.inference.pipeline import FaceBlock
 from face_analysis.memory import keep_freed_memory
+from face_analysis.types import Image, Input
 from face_analysis.zoo.find import find
 from tests.generators.portraits import HEIGHT, WIDTH, portrait_photos
 
@@ -70,10 +73,14 @@ def our_finding(count: int) -> Callable[[], None]:
     cutter, paths = face_cutter(), portrait_photos(count)
 
     def run() -> None:
-        photos = (Input(path.name, lambda path=path: decode(path.read_bytes(), path.name)) for path in paths)  # type: ignore[misc]
-        assert all(len(cut.chips) == 1 for cut in cut_ahead(photos, cutter, 96, 2))
+        photos = (Input(path.name, partial(_decoded, path)) for path in paths)
+        assert all(len(photo.faces) == 1 for photo in FaceBlock(cutter, keep_chips=True)(photos))
 
     return run
+
+
+def _decoded(path: Path) -> Image:
+    return decode(path.read_bytes(), path.name)
 
 
 def _plain_detector() -> Callable[[Any], Any]:

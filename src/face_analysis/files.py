@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from itertools import islice
 from pathlib import Path
-from typing import TextIO
+from typing import BinaryIO, Literal, TextIO
 
 from face_analysis.errors import WriteError
 from face_analysis.types import ImageFailure
@@ -76,6 +76,15 @@ def hidden_name(name: str, kind: str) -> str:
     """The name of a hidden file about another: `.<name>.<kind>`, or with a hash where that is too long."""
     hidden = f".{name}.{kind}"
     return hidden if len(os.fsencode(hidden)) <= LONGEST_NAME else f".{_key(name)}.{kind}"
+
+
+def open_hidden(path: Path, mode: Literal["r+b", "ab", "wb"]) -> BinaryIO:
+    """Open a hidden file whose name others can know, and never one that a link points to. Raises OSError."""
+
+    def opener(name: str, flags: int) -> int:
+        return os.open(name, flags | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
+
+    return open(path, mode, opener=opener)  # pathlib has no opener
 
 
 def _key(name: str) -> str:

@@ -1,17 +1,18 @@
-"""What a long run has done, kept so that a killed run can be taken up again to the same end."""
+"""What a long run has done, kept so that a run that was stopped can go on to the same end."""
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from face_analysis.errors import UsageError, WriteError
-from face_analysis.files import hidden_name
+from face_analysis.files import hidden_name, open_hidden
 from face_analysis.json_files import json_text
+from face_analysis.types import ImageFailure
 
 
 def journal_path(output: Path) -> Path:
@@ -20,7 +21,7 @@ def journal_path(output: Path) -> Path:
 
 
 def begun(output: Path) -> dict[str, Any]:
-    """What the journal beside the output is of, or nothing where there is none, or not a whole line of it."""
+    """The facts of the journal beside the output; empty where there is none, or no whole line of it."""
     try:
         with journal_path(output).open("rb") as file:
             line = file.readline()
@@ -30,24 +31,35 @@ def begun(output: Path) -> dict[str, Any]:
     return facts if isinstance(facts, dict) else {}
 
 
-class Journal:
-    """A hidden file of JSON lines beside the output: records, and after each block how many inputs are done.
+def check_same_run(begun: Mapping[str, Any], facts: Mapping[str, Any], place: Path) -> None:
+    """Raise UsageError where a run that is to be resumed was begun with other facts."""
+    differing = [name for name in facts if begun.get(name) != facts[name]]
+    if differing:
+        raise UsageError(
+            f"{place}: the run to resume was begun with other {', '.join(differing)}; give "
+            "the same options, or start anew with --overwrite"
+        )
 
-    Records after the last block's mark are of a run that was cut off, and are dropped. `identity` says what
-    the run is of; a journal of something else is refused with UsageError. Without `resume` an old journal is
+
+class Journal:
+    """A hidden file of JSON lines beside the output: facts, records, failures, and marks.
+
+    The first line has the facts that the run is of. A record is an object, a failure a list, and a mark the
+    number of inputs that are done. What stands after the last mark is of a run that was stopped, and is
+    dropped. With `resume` a journal of other facts is refused with UsageError; without, an old journal is
     replaced. Every failed write raises WriteError. `remove` it when the output is whole.
     """
 
-    def __init__(self, output: Path, identity: dict[str, Any], *, resume: bool) -> None:
+    def __init__(self, output: Path, facts: Mapping[str, Any], *, resume: bool) -> None:
         self.path = journal_path(output)
         self.done = 0
         self._pending: list[str] = []
         try:
             output.parent.mkdir(parents=True, exist_ok=True)
-            begun = resume and self.path.exists() and self._take_up(identity)
-            self._file = self.path.open("ab" if begun else "wb")
+            begun = resume and self.path.exists() and self._resume(facts)
+            self._file = open_hidden(self.path, "ab" if begun else "wb")
             if not begun:
-                self._put([json_text(identity, sort_keys=True)])
+                self._put([json_text(facts, sort_keys=True)])
         except OSError as error:
             raise WriteError(self.path, error) from error
 
@@ -59,9 +71,13 @@ class Journal:
     ) -> None:
         self._file.close()
 
-    def add(self, record: dict[str, Any]) -> None:
+    def add(self, record: Mapping[str, Any]) -> None:
         """Note a record; it counts once its block is marked."""
         self._pending.append(json_text(record))
+
+    def add_failure(self, failure: ImageFailure) -> None:
+        """Note an image that could not be used; it counts once its block is marked."""
+        self._pending.append(json_text(list(failure)))
 
     def mark(self, done: int) -> None:
         """End a block: the first `done` inputs are done."""
@@ -71,17 +87,21 @@ class Journal:
 
     def records(self) -> Iterator[dict[str, Any]]:
         """All records of marked blocks, in order."""
-        with self.path.open("rb") as file:
-            next(file)
-            for line in file:
-                value = json.loads(line)
-                if isinstance(value, dict):
-                    yield value
+        return (value for value in self._values() if isinstance(value, dict))
+
+    def failures(self) -> Iterator[ImageFailure]:
+        """All failures of marked blocks, in order."""
+        return (ImageFailure(*value) for value in self._values() if isinstance(value, list))
 
     def remove(self) -> None:
         """Close and delete the journal."""
         self._file.close()
         self.path.unlink()
+
+    def _values(self) -> Iterator[Any]:
+        with self.path.open("rb") as file:
+            next(file)
+            yield from map(json.loads, file)
 
     def _put(self, lines: list[str]) -> None:
         try:
@@ -90,27 +110,18 @@ class Journal:
         except OSError as error:
             raise WriteError(self.path, error) from error
 
-    def _take_up(self, identity: dict[str, Any]) -> bool:
+    def _resume(self, facts: Mapping[str, Any]) -> bool:
         """Cut the file after its last mark; False where not even the first line is whole."""
         position = end = 0
-        with self.path.open("rb") as file:
+        with open_hidden(self.path, "r+b") as file:
             for line in file:
                 if not line.endswith(b"\n"):
                     break
                 position += len(line)
                 if end == 0:
-                    self._check(line, identity)
+                    check_same_run(json.loads(line), facts, self.path.parent)
                     end = position
                 elif line.strip().isdigit():
                     self.done, end = int(line), position
-        os.truncate(self.path, end)
+            os.ftruncate(file.fileno(), end)
         return end > 0
-
-    def _check(self, line: bytes, identity: dict[str, Any]) -> None:
-        begun = json.loads(line)
-        differing = [key for key in identity if begun.get(key) != identity[key]]
-        if differing:
-            raise UsageError(
-                f"{self.path.parent}: the run to resume was begun with other {', '.join(differing)}; give "
-                "the same options, or start anew without --resume"
-            )

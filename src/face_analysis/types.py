@@ -2,29 +2,60 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import NamedTuple
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 Image = NDArray[np.uint8]
 """RGB pixels, shape (H, W, 3), 0 to 255."""
+NO_FACE = "no face found"
+"""The reason why a photo that can be read has no result."""
+
+
+class Input(NamedTuple):
+    """A photo to analyse: its name, and a function that returns its RGB pixels.
+
+    The function may raise UnreadableImageError or MissingFileError, a failure of this photo alone.
+    """
+
+    name: str
+    load: Callable[[], Image]
 
 
 class ImageFailure(NamedTuple):
     """An image that could not be used: its name as the source gives it, and why.
 
-    `of_model` tells that the image is fine, but a model gave no finite numbers for a face in it.
+    The `kind` of failure: the image cannot be read, shows no face, or a model gave no finite numbers for it.
     """
 
     path: str
     reason: str
-    of_model: bool = False
+    kind: Literal["unreadable", "no face", "no answer"] = "unreadable"
 
 
-@dataclass(frozen=True)
-class Detection:
+class _Comparable:
+    """Makes a dataclass that holds arrays equal, and hash, by the values of its fields."""
+
+    def __eq__(self, other: object) -> bool:
+        return type(other) is type(self) and _values(other) == _values(self)
+
+    def __hash__(self) -> int:
+        return hash(_values(self))
+
+
+def _values(result: Any) -> tuple[Any, ...]:
+    values = (getattr(result, field.name) for field in fields(result))
+    return tuple(
+        (value.shape, value.dtype.str, value.tobytes()) if isinstance(value, np.ndarray) else value
+        for value in values
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class Detection(_Comparable):
     """Where a face is, in pixels of its photo.
 
     `box` is x, y of the upper left corner, width, height, and may reach over the photo's edges. `landmarks`
@@ -37,8 +68,8 @@ class Detection:
     score: float
 
 
-@dataclass(frozen=True)
-class ClassEstimate:
+@dataclass(frozen=True, eq=False)
+class ClassEstimate(_Comparable):
     """Probabilities (C,) of the classes `labels`, summing to 1, in the order of the label codes."""
 
     labels: tuple[str, ...]
@@ -75,12 +106,12 @@ class AgeEstimate:
     high: int | None = None
 
 
-@dataclass(frozen=True)
-class Face:
-    """One face of a photo: where it is, and what the models say of it; None for what no model was given for.
+@dataclass(frozen=True, eq=False)
+class Face(_Comparable):
+    """One face of a photo: where it is, and what the models say of it; None for what was not asked for.
 
     `detection` is None for a chip that came aligned, and for a photo taken as a whole because no face was
-    found in it.
+    found in it. `embedding` is float32 (D,) of norm 1, `chip` the aligned face, RGB uint8 (size, size, 3).
     """
 
     path: str
@@ -88,12 +119,25 @@ class Face:
     race: ClassEstimate | None = None
     gender: ClassEstimate | None = None
     age: AgeEstimate | None = None
+    embedding: NDArray[np.float32] | None = None
+    chip: Image | None = None
 
 
-@dataclass(frozen=True)
-class Photo:
-    """The faces of one photo, from left to right, and why it, or a face of it, could not be used."""
+@dataclass(frozen=True, eq=False)
+class Photo(_Comparable):
+    """The faces of one photo, from left to right, and why it, or a face of it, could not be used.
+
+    `pixels`, RGB uint8 (H, W, 3), are there where they were asked for.
+    """
 
     path: str
     faces: tuple[Face, ...] = ()
     failure: ImageFailure | None = None
+    pixels: Image | None = None
+
+    @property
+    def unused(self) -> ImageFailure | None:
+        """Why the photo, or a face of it, could not be used; also that it shows no face."""
+        if self.failure is None and not self.faces:
+            return ImageFailure(self.path, NO_FACE, "no face")
+        return self.failure

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from face_analysis.audit.images import AuditedImages
-from face_analysis.audit.scan import Look, Scan, scan
+from face_analysis.audit.scan import Scan, ScanSettings, scan
 from face_analysis.datasets.lists.image_list import ImageList
 from face_analysis.datasets.sources import FolderSource
 from tests.generators.portraits import astronaut, hopper
@@ -32,7 +32,7 @@ def audited(folder: Path, lists: Mapping[str, list[str]]) -> AuditedImages:
 
 
 def scanned(images: AuditedImages) -> Scan:
-    *_, complete = scan(images, Look(), workers=2)
+    *_, complete = scan(images, ScanSettings(), workers=2)
     return complete
 
 

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image, ImageEnhance, ImageOps
 
 from face_analysis.audit.copies import find_copies
-from face_analysis.audit.descriptor import copy_descriptor
+from face_analysis.audit.similarity import copy_descriptor
 from face_analysis.datasets.folders import list_folder
 from tests.audit.conftest import audited, scanned
 

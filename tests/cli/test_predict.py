@@ -50,7 +50,7 @@ def test_every_image_of_a_list_gets_the_probabilities_of_a_plain_forward_pass(
 def test_three_models_write_the_original_text_with_a_column_for_each_given(
     run: Run, models: dict[str, Path], patterns: Path, tmp_path: Path
 ) -> None:
-    words = f"predict --aligned -s {patterns.parent} -i {patterns} -d {tmp_path}"
+    words = f"predict --aligned -s {patterns.parent} -i {patterns} -d {tmp_path} --precision 32-true"
     run(f"{words} -rm {models['race']} -gm {models['gender']} -am {models['age']}")
     status, _, _ = run(f"{words} -rm {models['race']} -am {models['age']} --format original --overwrite")
     assert status == 0

@@ -8,10 +8,14 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+import torch
 from PIL import Image
 
 from face_analysis.images.decode import decode
 from face_analysis.images.detect import YuNet
+from face_analysis.inference import pipeline
+from face_analysis.models.weights import load_attributes, load_recognition, save_model
+from face_analysis.types import Image as Pixels
 from face_analysis.zoo.find import find
 from tests.cli.conftest import Run
 from tests.cli.killed_runs import STOPS, many_photos, stopped_when, tree
@@ -126,6 +130,50 @@ def test_annotate_leaves_a_copy_of_each_photo_with_faces(
     changed = (np.abs(before - after).max(axis=2) > 60).any(axis=0)
     assert changed[:512].any()
     assert changed[512:].any()
+
+
+def test_a_photo_is_decoded_once_also_for_its_annotated_copy(
+    run: Run, models: dict[str, Path], photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decoded: Counter[str] = Counter()
+
+    def counted(data: bytes, name: str) -> Pixels:
+        decoded[name] += 1
+        return decode(data, name)
+
+    monkeypatch.setattr(pipeline, "decode", counted)
+    run(f"predict -s {photos} -m {models['joint']} -d {tmp_path / 'a'} --annotate {tmp_path / 'drawn'}")
+    assert decoded == dict.fromkeys([*FACES_OF, "sub/broken.jpg"], 1)
+    run(f"predict -s {photos} -m {models['joint']} -d {tmp_path / 'b'}")
+    name = f"{photos.name}_predictions.csv"
+    assert (tmp_path / "a" / name).read_text() == (tmp_path / "b" / name).read_text()
+
+
+@pytest.mark.parametrize("command", ["predict", "extract"])
+def test_a_run_is_not_resumed_with_other_weights_in_the_file_of_the_model(
+    run: Run,
+    models: dict[str, Path],
+    recognition_model: Path,
+    photos: Path,
+    tmp_path: Path,
+    command: str,
+) -> None:
+    model = tmp_path / "model.safetensors"
+    given = models["joint"] if command == "predict" else recognition_model
+    model.write_bytes(given.read_bytes())
+    words = f"{command} -s {photos} -m {model} -d {tmp_path / 'out'}"
+    status, out, _ = run(words)
+    assert run(f"{words} --resume")[:2] == (status, out)
+    moved = model.rename(tmp_path / "moved.safetensors")
+    assert run(f"{words.replace(str(model), str(moved))} --resume")[:2] == (status, out)
+    loaded = load_attributes(given) if command == "predict" else load_recognition(given)
+    with torch.no_grad():
+        next(loaded.network.parameters()).add_(1)
+    save_model(model, loaded.network, loaded.card)
+    before = tree(tmp_path / "out")
+    status, _, err = run(f"{words} --resume")
+    assert (status, "begun with other model" in err) == (2, True)
+    assert tree(tmp_path / "out") == before
 
 
 @pytest.mark.slow

@@ -241,7 +241,7 @@ def test_a_pack_is_not_resumed_with_other_images_or_options(patterns: Path, tmp_
             writer.add(f"{row}", b"image", {"race": 1})
         raise KeyboardInterrupt
     assert (tmp_path / ".p.lmdb.unfinished").exists()
-    with pytest.raises(UsageError, match=r"begun with other images, labels, one; .*--resume"):
+    with pytest.raises(UsageError, match=r"begun with other images, labels, one; .*--overwrite"):
         pack(source, target, "race", PackSettings(resume=True))
     with LmdbWriter(target, "race", ["race"], {"one": 1}, resume=True) as writer:
         assert writer.done == 2048

@@ -11,7 +11,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from face_analysis.datasets.attributes import GENDERS, RACES
-from face_analysis.datasets.predictions.files import SUFFIXES, Layout, PredictionColumns, write_predictions
+from face_analysis.datasets.predictions.files import (
+    SUFFIXES,
+    PredictionColumns,
+    PredictionLayout,
+    write_predictions,
+)
 from face_analysis.datasets.predictions.tables import read_predictions
 from face_analysis.errors import EmptyDataError, ListFormatError, UsageError
 from face_analysis.types import AgeEstimate, ClassEstimate, Detection, Face
@@ -30,7 +35,9 @@ def face(path: str, number: int = 0, width: float = 40, code: int = 0) -> dict[s
 
 
 @pytest.mark.parametrize("layout", ["csv", "jsonl", "parquet", "original"])
-def test_every_form_that_predict_writes_is_read_with_the_same_values(tmp_path: Path, layout: Layout) -> None:
+def test_every_form_that_predict_writes_is_read_with_the_same_values(
+    tmp_path: Path, layout: PredictionLayout
+) -> None:
     names = ["a b/1 2.jpg", "comma, 3.jpg", "Zo\u00eb.jpg", "9"]
     path = tmp_path / f"p{SUFFIXES[layout]}"
     write_predictions(path, COLUMNS, [face(name, code=code) for code, name in enumerate(names)], layout)
@@ -48,7 +55,9 @@ def test_every_form_that_predict_writes_is_read_with_the_same_values(tmp_path: P
 
 
 @pytest.mark.parametrize("layout", ["csv", "jsonl", "parquet"])
-def test_the_largest_face_of_each_photo_is_taken_where_asked(tmp_path: Path, layout: Layout) -> None:
+def test_the_largest_face_of_each_photo_is_taken_where_asked(
+    tmp_path: Path, layout: PredictionLayout
+) -> None:
     records = [
         *(
             face("two.jpg", number, width, code)
@@ -153,7 +162,7 @@ def test_a_number_that_is_none_in_json_is_refused_by_its_line(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("layout", ["csv", "jsonl", "parquet"])
-def test_what_is_not_a_number_is_written_as_nothing(tmp_path: Path, layout: Layout) -> None:
+def test_what_is_not_a_number_is_written_as_nothing(tmp_path: Path, layout: PredictionLayout) -> None:
     shares = np.array([np.nan, np.inf], np.float32)
     columns = PredictionColumns(("gender", "age"))
     told = Face("a.jpg", None, None, ClassEstimate(GENDERS, shares), AgeEstimate(float("nan"), 3))

@@ -119,7 +119,7 @@ def test_what_cannot_be_read_is_a_failure_and_the_next_photo_follows(
         assert photo.failure is not None
         assert reason in photo.failure.reason
         assert photo.failure.path == photo.path
-        assert not photo.failure.of_model
+        assert photo.failure.kind == "unreadable"
 
 
 @pytest.mark.parametrize("wrong", [7, b"a.jpg", ["a.jpg"], Image.new("RGB", (9, 9))])
@@ -159,7 +159,7 @@ def test_a_face_without_finite_numbers_is_a_failure_of_its_photo(
     found = list(analyzer.analyze_many([photos / "both.jpg", photos / "empty.png"]))
     assert [photo.faces for photo in found] == [(), ()]
     assert found[0].failure is not None
-    assert found[0].failure.of_model
+    assert found[0].failure.kind == "no answer"
     assert found[0].failure.reason.endswith("face 1 of 2: the model's age is not finite (NaN or infinite)")
     assert found[1].failure is None
 

@@ -11,7 +11,7 @@ from PIL import Image
 
 from face_analysis.audit.images import AuditedImages
 from face_analysis.audit.report import AuditReport, audit
-from face_analysis.audit.scan import Look, scan
+from face_analysis.audit.scan import ScanSettings, scan
 from face_analysis.datasets.lists.image_list import ImageList
 from face_analysis.datasets.sources import FolderSource
 from face_analysis.reports import page
@@ -54,7 +54,7 @@ def report_of(folder: Path, copies: int, groups: int = 1) -> AuditReport:
     labels = {"age": np.arange(len(names)) % 100}
     source = FolderSource(ImageList(folder / "list.txt", names, labels), folder)
     images = AuditedImages(("list",), (source,))
-    *_, found = scan(images, Look(), workers=1)
+    *_, found = scan(images, ScanSettings(), workers=1)
     return audit(images, found, 0.9)
 
 

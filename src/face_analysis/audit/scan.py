@@ -11,8 +11,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from face_analysis.audit.descriptor import SIZE, copy_descriptor
 from face_analysis.audit.images import AuditedImages
+from face_analysis.audit.similarity import SIZE, copy_descriptor
 from face_analysis.errors import UnreadableImageError
 from face_analysis.images.align import align_chip
 from face_analysis.images.boxes import wanted
@@ -23,12 +23,12 @@ from face_analysis.parallel import in_order
 from face_analysis.types import Image
 
 AHEAD = 256
-NOT_LOOKED = -1
+NOT_COUNTED = -1
 HASH = np.dtype("S20")
 
 
 @dataclass(frozen=True)
-class Look:
+class ScanSettings:
     """What is looked for beside copies: `detector` counts faces, and `embedder` describes the middle one."""
 
     detector: FaceDetector | None = None
@@ -52,7 +52,7 @@ class Scan:
     @property
     def faces_counted(self) -> bool:
         """Whether faces were looked for at all."""
-        return bool((self.faces != NOT_LOOKED).any())
+        return bool((self.faces != NOT_COUNTED).any())
 
     @property
     def readable(self) -> NDArray[np.bool_]:
@@ -62,18 +62,18 @@ class Scan:
         return readable
 
 
-def scan(images: AuditedImages, look: Look, workers: int) -> Iterator[Scan]:
+def scan(images: AuditedImages, settings: ScanSettings, workers: int) -> Iterator[Scan]:
     """Read every image once, in threads, giving the scan after each; the last one is complete."""
     count = len(images)
-    size = look.embedder.size if look.embedder else 0
+    size = settings.embedder.size if settings.embedder else 0
     found = Scan(
         np.zeros(count, HASH),
         np.zeros(count, HASH),
         np.zeros((count, SIZE), np.float32),
-        np.full(count, NOT_LOOKED, np.int64),
+        np.full(count, NOT_COUNTED, np.int64),
         np.zeros((count, size), np.float32) if size else None,
     )
-    seen = in_order(partial(_see, images, look), range(count), workers, AHEAD)
+    seen = in_order(partial(_see, images, settings), range(count), workers, AHEAD)
     waiting: list[tuple[int, Image]] = []
     for row, one in enumerate(seen):
         if one.reason:
@@ -83,10 +83,10 @@ def scan(images: AuditedImages, look: Look, workers: int) -> Iterator[Scan]:
         found.faces[row] = one.faces
         if one.chip is not None:
             waiting.append((row, one.chip))
-        if look.embedder and waiting and (len(waiting) == AHEAD or row == count - 1):
+        if settings.embedder and waiting and (len(waiting) == AHEAD or row == count - 1):
             assert found.embeddings is not None
             rows = [place for place, _ in waiting]
-            found.embeddings[rows] = look.embedder.embed(np.stack([chip for _, chip in waiting]))
+            found.embeddings[rows] = settings.embedder.embed(np.stack([chip for _, chip in waiting]))
             waiting = []
         yield found
 
@@ -95,12 +95,12 @@ class _Seen(NamedTuple):
     file_hash: bytes = b""
     pixel_hash: bytes = b""
     descriptor: NDArray[np.float32] | float = 0.0
-    faces: int = NOT_LOOKED
+    faces: int = NOT_COUNTED
     chip: Image | None = None
     reason: str = ""
 
 
-def _see(images: AuditedImages, look: Look, row: int) -> _Seen:
+def _see(images: AuditedImages, settings: ScanSettings, row: int) -> _Seen:
     name = images.path(row)
     try:
         data = images.read(row)
@@ -110,11 +110,11 @@ def _see(images: AuditedImages, look: Look, row: int) -> _Seen:
     seen = _Seen(
         _digest(data), _digest(repr(pixels.shape).encode() + pixels.tobytes()), copy_descriptor(pixels)
     )
-    if look.detector is None:
+    if settings.detector is None:
         return seen
-    faces = look.detector.detect(pixels)
+    faces = settings.detector.detect(pixels)
     chips = [align_chip(pixels, face.landmarks) for face in wanted(faces, "centre", pixels.shape)]
-    return seen._replace(faces=len(faces), chip=chips[0] if chips and look.embedder else None)
+    return seen._replace(faces=len(faces), chip=chips[0] if chips and settings.embedder else None)
 
 
 def _digest(data: bytes) -> bytes:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
 
 from face_analysis.cli.parser import parse
-from face_analysis.files import write_text
 from face_analysis.machine import ThreadOptions, check_machine, use_threads
 from face_analysis.options import Opt, to_yaml
-from face_analysis.outputs import Overwrite, Resume, claim_folder
+from face_analysis.outputs import Overwrite, Resume
 
 
 @dataclass(frozen=True)
@@ -36,34 +36,33 @@ def main(arguments: Sequence[str]) -> int:
     """Exit status 0, or 1 when photos could not be read; the list of chips goes to stdout."""
     options = parse("align", AlignOptions, arguments)
     check_machine(options)
-    from tqdm import tqdm
-
-    from face_analysis.datasets.sources import open_source
-    from face_analysis.files import FailureLog
+    from face_analysis.bulk import Job, Output, run_bulk
+    from face_analysis.datasets.sources import names_sha256, open_source
     from face_analysis.images.chips import face_cutter
-    from face_analysis.inference.align import INDEX, AlignRun, align_source
+    from face_analysis.inference.align import INDEX, ChipSink
     from face_analysis.inference.beside import loading, loading_threads
+    from face_analysis.inference.pipeline import FaceBlock, inputs
 
     source = open_source(options.source, options.image_list)
     cutter = face_cutter(
         options.faces, options.min_size, options.threshold, rotations=options.rotations, whole=options.whole
     )
-    read = (options.source, options.image_list)
-    claim = claim_folder(
-        options.dest, read, overwrite=options.overwrite, resume=options.resume, pictures=True
+    output, read = Output(options.dest / INDEX), (options.source, options.image_list)
+    job = Job(
+        "align",
+        len(source),
+        partial(inputs, source),
+        FaceBlock(cutter, workers=options.workers, keep_chips=True),
+        ChipSink(options.dest, source, options.quality, numbered=options.faces == "all"),
+        {"photos": names_sha256(source), **_settings(options)},
+        to_yaml(options),
     )
-    use_threads(loading_threads(options, loading(cutter, options.workers)))
-    unread = 0
-    with claim, tqdm(total=len(source), unit=" photos", desc="align") as bar:
-        write_text(options.dest / "config.yaml", to_yaml(options))
-        failures = FailureLog(options.dest / "errors.csv", keep=options.resume)
-        run = AlignRun(options.dest, options.quality, options.workers, options.resume)
-        for cut in align_source(source, cutter, failures, run, _settings(options)):
-            unread += cut.failure is not None
-            bar.update()
-    print(options.dest / INDEX)
-    failures.report()
-    return 1 if unread else 0
+    with output.claim(read, overwrite=options.overwrite, resume=options.resume, pictures=True):
+        use_threads(loading_threads(options, loading(cutter, options.workers)))
+        summary = run_bulk(job, output, resume=options.resume)
+    print(output.main)
+    summary.tell(output.errors)
+    return summary.exit_code
 
 
 def _settings(options: AlignOptions) -> dict[str, str]:

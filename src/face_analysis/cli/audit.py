@@ -18,7 +18,7 @@ from face_analysis.outputs import Overwrite, claim_folder
 if TYPE_CHECKING:
     from face_analysis.audit.images import AuditedImages
     from face_analysis.audit.report import AuditReport
-    from face_analysis.audit.scan import Look
+    from face_analysis.audit.scan import ScanSettings
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ def main(arguments: Sequence[str]) -> int:
     with claim_folder(options.dest, (*options.lists, options.source), overwrite=options.overwrite):
         write_text(options.dest / "config.yaml", to_yaml(options))
         for found in tqdm(
-            scan(images, _look(options), options.workers), "audit", len(images), unit=" images"
+            scan(images, _scan_settings(options), options.workers), "audit", len(images), unit=" images"
         ):
             complete = found
         report = audit(images, complete, options.similarity)
@@ -91,11 +91,11 @@ def _images(options: AuditOptions) -> AuditedImages:
     return AuditedImages(tuple(names), tuple(sources))
 
 
-def _look(options: AuditOptions) -> Look:
-    from face_analysis.audit.scan import AHEAD, Look
+def _scan_settings(options: AuditOptions) -> ScanSettings:
+    from face_analysis.audit.scan import AHEAD, ScanSettings
 
     if not options.faces and not options.people:
-        return Look()
+        return ScanSettings()
     from face_analysis.images.chips import face_cutter
     from face_analysis.inference.beside import loading, loading_threads
     from face_analysis.inference.embedder import open_embedder
@@ -106,10 +106,10 @@ def _look(options: AuditOptions) -> Look:
     beside = loading(cutter, options.workers)
     if not options.people:
         use_threads(loading_threads(options, beside))
-        return Look(cutter.detector)
+        return ScanSettings(cutter.detector)
     embedder = open_embedder("sface", ModelInput(), choice=FormChoice(options, AHEAD, beside))
     use_threads(embedder.form.threads)
-    return Look(cutter.detector, embedder)
+    return ScanSettings(cutter.detector, embedder)
 
 
 def _table(report: AuditReport) -> str:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from face_analysis.cli.embedder_options import EmbedderOptions, embedder_of
 from face_analysis.cli.parser import parse
 from face_analysis.errors import UsageError
-from face_analysis.files import write_text
 from face_analysis.options import Opt, to_yaml
-from face_analysis.outputs import Overwrite, Resume, claim_folder
+from face_analysis.outputs import Overwrite, Resume
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,42 +39,43 @@ def main(arguments: Sequence[str]) -> int:
     """Exit status 0, or 1 when photos could not be used; the folder of the set goes to stdout."""
     options = parse("extract", ExtractOptions, arguments)
     _check(options)
-    from tqdm import tqdm
-
-    from face_analysis.datasets.sources import open_source
-    from face_analysis.files import FailureLog
+    from face_analysis.bulk import Job, Output, run_bulk
+    from face_analysis.datasets.sources import names_sha256, open_source
     from face_analysis.images.chips import FaceCutter, face_cutter
     from face_analysis.inference.beside import loading
-    from face_analysis.inference.extract import ExtractRun, extract_source
+    from face_analysis.inference.embedder import EmbeddingModel
+    from face_analysis.inference.extract import FeatureSink
     from face_analysis.inference.form import begun_form, form_facts
-    from face_analysis.journal import begun
+    from face_analysis.inference.pipeline import FaceBlock, inputs
     from face_analysis.matching.features.feature_set import INDEX
     from face_analysis.memory import keep_freed_memory
 
     keep_freed_memory()
+    output = Output(options.dest / INDEX)
+    source = open_source(options.source, options.image_list)
     cutter = FaceCutter()
     if not options.aligned:
         cutter = face_cutter(options.faces, threshold=options.threshold, whole=options.whole)
-    form = begun_form(begun(options.dest / INDEX)) if options.resume else None
+    form = begun_form(output.begun()) if options.resume else None
     embedder = embedder_of(options, flip=options.flip, beside=loading(cutter, options.workers), begun=form)
     options = replace(options, precision=embedder.form.precision, threads=embedder.form.threads)
-    settings = _settings(options) | form_facts(embedder.form, form)
     cutter = replace(cutter, size=embedder.side)
-    source = open_source(options.source, options.image_list)
+    job = Job(
+        "extract",
+        len(source),
+        partial(inputs, source),
+        FaceBlock(cutter, (EmbeddingModel(embedder),), options.batch_size, options.workers),
+        FeatureSink(options.dest, source, embedder.size, options.format),
+        {"photos": names_sha256(source), **_settings(options), **form_facts(embedder.form, form)},
+        to_yaml(options),
+    )
     # Files of the original's layout are called .npy, which no photo and no list is.
     read = () if options.format == "original" else (options.source, options.image_list)
-    unread = 0
-    claim = claim_folder(options.dest, read, overwrite=options.overwrite, resume=options.resume)
-    with claim, tqdm(total=len(source), unit=" photos", desc="extract") as bar:
-        write_text(options.dest / "config.yaml", to_yaml(options))
-        failures = FailureLog(options.dest / "errors.csv", keep=options.resume)
-        run = ExtractRun(options.dest, options.format, options.batch_size, options.workers, options.resume)
-        for cut in extract_source(source, cutter, embedder, failures, run, settings):
-            unread += cut.failure is not None
-            bar.update()
+    with output.claim(read, overwrite=options.overwrite, resume=options.resume):
+        summary = run_bulk(job, output, resume=options.resume)
     print(options.dest)
-    failures.report()
-    return 1 if unread else 0
+    summary.tell(output.errors)
+    return summary.exit_code
 
 
 def _check(options: ExtractOptions) -> None:
@@ -84,5 +85,8 @@ def _check(options: ExtractOptions) -> None:
 
 def _settings(options: ExtractOptions) -> dict[str, Any]:
     """What the features depend on beside the photos."""
-    aside = {"dest", "workers", "resume", "overwrite", "source", "image_list", "device"}
-    return {name: str(value) for name, value in vars(options).items() if name not in aside}
+    from face_analysis.zoo.find import weights_facts
+
+    aside = {"dest", "workers", "resume", "overwrite", "source", "image_list", "device", "model"}
+    settings = {name: str(value) for name, value in vars(options).items() if name not in aside}
+    return settings | weights_facts({"model": options.model})

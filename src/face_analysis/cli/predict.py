@@ -5,22 +5,23 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from face_analysis.cli.parser import parse
 from face_analysis.errors import UsageError
-from face_analysis.files import write_text
 from face_analysis.machine import MachineOptions, check_machine
 from face_analysis.options import Opt, to_yaml
-from face_analysis.outputs import Overwrite, Resume, claim_file, claim_folder, own_names
+from face_analysis.outputs import Overwrite, Resume, claim_folder, own_names
 
 if TYPE_CHECKING:
     from face_analysis.datasets.attributes import Attribute
-    from face_analysis.datasets.predictions.files import Layout
+    from face_analysis.datasets.predictions.files import PredictionColumns, PredictionLayout
     from face_analysis.datasets.sources import ImageSource
     from face_analysis.images.chips import FaceCutter
     from face_analysis.inference.attributes import AttributePredictor, PredictionModel
+    from face_analysis.inference.pipeline import FaceBlock
     from face_analysis.machine import Form
     from face_analysis.types import Photo
 
@@ -58,7 +59,7 @@ class PredictOptions(MachineOptions):
     overwrite: Overwrite = False
 
     @property
-    def layout(self) -> Layout:
+    def layout(self) -> PredictionLayout:
         """The format of the file."""
         return self.format or "csv"
 
@@ -67,17 +68,26 @@ def main(arguments: Sequence[str]) -> int:
     """Exit status 0, or 1 when photos could not be read; the file's path, or the faces, go to stdout."""
     options = parse("predict", PredictOptions, arguments)
     _check(options)
-    from face_analysis.inference.networks import open_models
+    from face_analysis.inference.attributes import open_models
     from face_analysis.memory import keep_freed_memory
 
     keep_freed_memory()
-    separate = {"race": options.race_model, "gender": options.gender_model, "age": options.age_model}
-    joint = options.model or (None if any(separate.values()) else "attributes")
-    models = open_models(joint, separate, options.depth, options.net_mode)  # type: ignore[arg-type]
+    separate: dict[Attribute, Path | None] = {
+        "race": options.race_model,
+        "gender": options.gender_model,
+        "age": options.age_model,
+    }
+    models = open_models(_joint_model(options), separate, options.depth, options.net_mode)
     source, cutter = _source(options), _cutter(options)
     if options.dest is None:
         return _print(options, source, cutter, _predictor(options, models, cutter, None))
     return _write(options, options.dest, source, cutter, models)
+
+
+def _joint_model(options: PredictOptions) -> str | None:
+    """The model of all attributes that have none of their own."""
+    separate = (options.race_model, options.gender_model, options.age_model)
+    return options.model or (None if any(separate) else "attributes")
 
 
 def _check(options: PredictOptions) -> None:
@@ -111,46 +121,54 @@ def _write(
     cutter: FaceCutter,
     models: dict[Attribute, PredictionModel],
 ) -> int:
-    from tqdm import tqdm
-
+    from face_analysis.bulk import Job, Output, run_bulk
     from face_analysis.datasets.predictions.files import SUFFIXES
-    from face_analysis.files import FailureLog
+    from face_analysis.datasets.sources import names_sha256
     from face_analysis.inference.form import begun_form, form_facts
-    from face_analysis.inference.predict import PredictionRun, predict_source
-    from face_analysis.journal import begun, journal_path
+    from face_analysis.inference.pipeline import inputs
+    from face_analysis.inference.predict import PredictionSink
 
     origin = options.image_list or source.origin
     name = origin.name if origin.is_dir() else origin.stem
-    path = dest / f"{name}_predictions{SUFFIXES[options.layout]}"
-    config, errors = dest / f"{name}_config.yaml", dest / f"{name}_errors.csv"
-    claim = claim_file(
-        path,
-        _read(options, source),
-        beside=(config, errors),
-        unfinished=journal_path(path),
-        overwrite=options.overwrite,
-        resume=options.resume,
-    )
-    form = begun_form(begun(path)) if options.resume else None
+    output = Output(dest / f"{name}_predictions{SUFFIXES[options.layout]}", f"{name}_")
+    form = begun_form(output.begun()) if options.resume else None
     predictor = _predictor(options, models, cutter, form)
     options = replace(options, precision=predictor.form.precision, threads=predictor.form.threads)
-    settings = _settings(options) | form_facts(predictor.form, form)
-    unread = 0
-    with (
-        claim,
-        _copies(options, source) as annotate,
-        tqdm(total=len(source), unit=" photos", desc="predict") as bar,
-    ):
-        write_text(config, to_yaml(options))
-        failures = FailureLog(errors, keep=options.resume)
-        run = PredictionRun(path, options.layout, options.batch_size, options.workers, options.resume)
-        for row, photo in predict_source(source, cutter, predictor, failures, run, settings):
-            unread += photo.failure is not None
-            annotate(row, photo)
-            bar.update()
-    print(path)
-    failures.report()
-    return 1 if unread else 0
+    claim = output.claim(_read(options, source), overwrite=options.overwrite, resume=options.resume)
+    with claim, _copies(options, source) as annotate:
+        job = Job(
+            "predict",
+            len(source),
+            partial(inputs, source),
+            _block(options, cutter, predictor),
+            PredictionSink(output.main, options.layout, _columns(cutter, predictor), source, annotate),
+            {"photos": names_sha256(source), **_settings(options), **form_facts(predictor.form, form)},
+            to_yaml(options),
+        )
+        summary = run_bulk(job, output, resume=options.resume)
+    print(output.main)
+    summary.tell(output.errors)
+    return summary.exit_code
+
+
+def _block(options: PredictOptions, cutter: FaceCutter, predictor: AttributePredictor) -> FaceBlock:
+    from face_analysis.inference.pipeline import FaceBlock
+
+    return FaceBlock(
+        cutter,
+        (predictor,),
+        options.batch_size,
+        options.workers,
+        keep_pixels=options.annotate is not None,
+    )
+
+
+def _columns(cutter: FaceCutter, predictor: AttributePredictor) -> PredictionColumns:
+    from face_analysis.datasets.predictions.files import PredictionColumns
+
+    return PredictionColumns(
+        predictor.attributes, located=cutter.detector is not None, intervals=predictor.gives_intervals
+    )
 
 
 def _predictor(
@@ -170,26 +188,22 @@ def _predictor(
 def _print(
     options: PredictOptions, source: ImageSource, cutter: FaceCutter, predictor: AttributePredictor
 ) -> int:
+    from face_analysis.bulk import Summary
     from face_analysis.cli.printed import print_photos
-    from face_analysis.datasets.predictions.files import PredictionColumns
-    from face_analysis.inference.pipeline import Answers, analyse, inputs
+    from face_analysis.inference.pipeline import inputs
 
-    columns = PredictionColumns(
-        predictor.attributes, located=cutter.detector is not None, intervals=predictor.gives_intervals
-    )
-    answers = Answers()
+    summary = Summary()
     with _copies(options, source) as annotate:
 
         def photos() -> Iterator[Photo]:
-            analysed = analyse(inputs(source), cutter, predictor, options.batch_size, options.workers)
-            for row, photo in enumerate(analysed):
-                answers.add(len(photo.faces), photo.failure)
+            for row, photo in enumerate(_block(options, cutter, predictor)(inputs(source))):
+                summary.add(photo)
                 yield _joined(photo, source, row) if options.format == "original" else photo
                 annotate(row, photo)
 
-        unread = print_photos(photos(), options.format, columns)
-    answers.check()
-    return 1 if unread else 0
+        print_photos(photos(), options.format, _columns(cutter, predictor))
+    summary.check_answers()
+    return summary.exit_code
 
 
 def _joined(photo: Photo, source: ImageSource, row: int) -> Photo:
@@ -207,14 +221,14 @@ def _copies(options: PredictOptions, source: ImageSource) -> Iterator[Callable[[
     if folder is None:
         yield lambda row, photo: None
         return
-    from face_analysis.images.decode import decode
     from face_analysis.reports.annotate import COPY_SUFFIXES, write_annotated
 
     names = own_names(map(source.name, range(len(source))), COPY_SUFFIXES, COPY_SUFFIXES[0])
 
     def annotate(row: int, photo: Photo) -> None:
         if photo.faces:
-            write_annotated(decode(source.read(row), photo.path), photo.faces, folder / names[row])
+            assert photo.pixels is not None
+            write_annotated(photo.pixels, photo.faces, folder / names[row])
 
     resume = None if options.dest is None else options.resume
     claim = claim_folder(
@@ -234,6 +248,10 @@ def _read(options: PredictOptions, source: ImageSource) -> list[Path | None]:
 
 def _settings(options: PredictOptions) -> dict[str, Any]:
     """What the predictions depend on: all but where they go, and how many threads make them."""
-    aside = {"dest", "annotate", "workers", "resume", "overwrite", "photos", "source", "image_list", "device"}
-    values = vars(options) | {"format": options.layout}
-    return {name: str(value) for name, value in values.items() if name not in aside}
+    from face_analysis.zoo.find import weights_facts
+
+    aside = {"dest", "workers", "resume", "overwrite", "photos", "source", "image_list", "device"}
+    models = {name: getattr(options, name) for name in ("race_model", "gender_model", "age_model")}
+    values = vars(options) | {"format": options.layout, "annotate": options.annotate is not None}
+    settings = {name: str(value) for name, value in values.items() if name not in {*aside, "model", *models}}
+    return settings | weights_facts({"model": _joint_model(options), **models})

@@ -11,11 +11,12 @@ import numpy as np
 import simplejpeg
 
 from face_analysis.errors import UnreadableImageError
-from face_analysis.images.chips import NO_FACE, FaceCutter
+from face_analysis.images.chips import FaceCutter
 from face_analysis.images.decode import decode
 from face_analysis.images.detect import YuNet
 from face_analysis.images.face_masks import decode_mask, fade_outside
 from face_analysis.images.limits import read_picture_file
+from face_analysis.types import NO_FACE
 from face_analysis.zoo.catalogue import file_sha256
 
 

@@ -14,9 +14,6 @@ from face_analysis.images.detect import THRESHOLD, FaceDetector, YuNet
 from face_analysis.types import Detection, Image
 from face_analysis.zoo.find import find
 
-NO_FACE = "no face found"
-"""Why a photo that can be read gives no chip."""
-
 
 class Chip(NamedTuple):
     """RGB uint8 (size, size, 3), and where the face was; None for a chip that is the whole picture."""

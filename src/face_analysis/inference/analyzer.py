@@ -17,12 +17,11 @@ from face_analysis.images.chips import FaceCutter, face_cutter
 from face_analysis.images.decode import decode
 from face_analysis.images.detect import THRESHOLD
 from face_analysis.images.limits import read_picture_file
-from face_analysis.inference.attributes import AttributePredictor
+from face_analysis.inference.attributes import AttributePredictor, open_models
 from face_analysis.inference.form import library_choice
-from face_analysis.inference.networks import open_models
-from face_analysis.inference.pipeline import Input, analyse
+from face_analysis.inference.pipeline import FaceBlock
 from face_analysis.machine import Precision
-from face_analysis.types import Face, Image, Photo
+from face_analysis.types import Face, Image, Input, Photo
 
 BUNDLED = "attributes"
 """The zoo's name of the model that comes with the package."""
@@ -69,14 +68,12 @@ class FaceAnalyzer:
         """
         if (photo is None or isinstance(photo, np.ndarray)) and (fault := _fault(photo)):
             raise UsageError(f"photo 0: {fault}")
-        loaded = _input(photo, 0)
-        chips = self.cutter.cut(loaded.load(), loaded.name)
-        faces = []
-        for chip, answer in zip(chips, self.predictor.predict([chip.pixels for chip in chips]), strict=True):
-            if isinstance(answer, str):
-                raise NoAnswerError(f"{loaded.name}: {answer}")
-            faces.append(Face(loaded.name, chip.detection, *answer))
-        return faces
+        given = _input(photo, 0)
+        pixels = given.load()
+        (found,) = self._block()([Input(given.name, lambda: pixels)])
+        if found.failure is not None:
+            raise NoAnswerError(found.failure.reason)
+        return list(found.faces)
 
     def analyze_many(
         self,
@@ -99,7 +96,10 @@ class FaceAnalyzer:
         if batch_size < 1 or workers < 0:
             raise UsageError("batch_size must be at least 1, and workers at least 0")
         loaded = (_input(photo, position) for position, photo in enumerate(photos))
-        return analyse(loaded, self.cutter, self.predictor, batch_size, workers)
+        return self._block(batch_size, workers)(loaded)
+
+    def _block(self, batch_size: int = 96, workers: int = 1) -> FaceBlock:
+        return FaceBlock(self.cutter, (self.predictor,), batch_size, workers)
 
 
 def _input(photo: object, position: int) -> Input:

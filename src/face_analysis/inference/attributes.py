@@ -1,11 +1,12 @@
-"""Race, gender and age of aligned chips."""
+"""Race, gender and age of aligned chips, by models from files of this package or of the original system."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, NamedTuple
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from face_analysis.datasets.attributes import ATTRIBUTES, CLASS_NAMES, Attribute
+from face_analysis.errors import UsageError
 from face_analysis.evaluation.fit_calibration import age_interval
 from face_analysis.images.normalise import normalise
 from face_analysis.inference.forks import check_fork, prepare_forks
@@ -21,19 +23,15 @@ from face_analysis.losses.age import AGE_LOSSES
 from face_analysis.losses.ordinal import counted_age, expected_age
 from face_analysis.machine import Form
 from face_analysis.models.attributes import AttributeNetwork
+from face_analysis.models.file_kind import kind_of
+from face_analysis.models.original import read_original
 from face_analysis.models.precision import for_inference
+from face_analysis.models.weights import load_attributes
 from face_analysis.types import AgeEstimate, ClassEstimate, Face, Image
+from face_analysis.zoo.find import find
 
 Calibration = Mapping[str, Any]
 """As in a model card: for each attribute its `temperature`, for age the `quantile` of its interval too."""
-
-
-class Estimates(NamedTuple):
-    """What the models say of one chip; None where no model was given."""
-
-    race: ClassEstimate | None = None
-    gender: ClassEstimate | None = None
-    age: AgeEstimate | None = None
 
 
 @dataclass(frozen=True)
@@ -46,6 +44,43 @@ class PredictionModel:
     network: AttributeNetwork
     calibration: Calibration
     mirrored: bool = False
+
+
+def open_models(
+    joint: str | Path | None,
+    separate: Mapping[Attribute, Path | None] | None = None,
+    depth: int = 50,
+    mode: str = "ir_se",
+) -> dict[Attribute, PredictionModel]:
+    """A model for each attribute: that of `joint`, but for attributes in `separate` these files.
+
+    `joint` is a file or a name of the zoo. A file named twice is loaded once, and its content decides what it
+    is, not its name. Original `.pth` files do not say their `depth` and `mode`. Raises UsageError where no
+    model is given, MissingFileError, and ModelMismatchError for the wrong file.
+    """
+    models: dict[Attribute, PredictionModel] = {}
+    if joint is not None:
+        model = _load(find(joint))
+        models = dict.fromkeys(model.network.attributes, model)
+    loaded: dict[Path, PredictionModel] = {}
+    for attribute, path in (separate or {}).items():
+        if path is None:
+            continue
+        if kind_of(path).name == "torch":
+            network, _ = read_original(path, attribute=attribute, depth=depth, mode=mode)
+            models[attribute] = PredictionModel(network, {})
+            continue
+        if path not in loaded or attribute not in loaded[path].network.attributes:
+            loaded[path] = _load(path, attribute)
+        models[attribute] = loaded[path]
+    if not models:
+        raise UsageError("no model given: use --model, or --race_model, --gender_model, --age_model")
+    return models
+
+
+def _load(path: Path, *tasks: Attribute) -> PredictionModel:
+    model = load_attributes(path, tasks)
+    return PredictionModel(model.network, model.card.calibration, model.card.mirrored)
 
 
 class AttributePredictor:
@@ -86,8 +121,8 @@ class AttributePredictor:
         """Whether ages come with an interval."""
         return "quantile" in self._calibration.get("age", {})
 
-    def predict(self, chips: list[Image]) -> list[Estimates | str]:
-        """What the models say of RGB uint8 chips, (112, 112, 3) each, or why they say nothing of one."""
+    def answers(self, chips: Sequence[Image]) -> list[Mapping[str, Any] | str]:
+        """The estimates of each RGB uint8 chip (112, 112, 3) by attribute, or why there are none."""
         if not chips:
             return []
         logits = self.logits(chips)
@@ -97,7 +132,7 @@ class AttributePredictor:
         return [reasons[row] if row in reasons else next(estimates) for row in range(len(chips))]
 
     @torch.inference_mode()
-    def logits(self, chips: list[Image]) -> dict[Attribute, Tensor]:
+    def logits(self, chips: Sequence[Image]) -> dict[Attribute, Tensor]:
         """Raw float32 logits on the CPU of RGB uint8 chips, at least one, (112, 112, 3) each.
 
         Race (N, 5), gender (N, 2), and for age those of the tasks "older than k" (N, 100), whatever loss the
@@ -117,11 +152,14 @@ class AttributePredictor:
             logits["age"] = self._age_tasks(logits["age"])
         return {name: rows.where(finite[name], torch.nan) for name, rows in logits.items()}
 
-    def estimates(self, logits: Mapping[Attribute, Tensor]) -> list[Estimates]:
-        """What raw logits of each attribute, as `logits` gives them, say after the models' calibration."""
+    def estimates(self, logits: Mapping[Attribute, Tensor]) -> list[dict[str, Any]]:
+        """What raw logits of each attribute, as `logits` gives them, say after the models' calibration.
+
+        For each face a ClassEstimate of race and of gender and an AgeEstimate, as far as there are models.
+        """
         columns = {name: self._estimates(name, logits[name]) for name in self.attributes}
         rows = zip(*columns.values(), strict=True)
-        return [Estimates(**dict(zip(columns, row, strict=True))) for row in rows]
+        return [dict(zip(self.attributes, row, strict=True)) for row in rows]
 
     def _estimates(self, name: Attribute, logits: Tensor) -> list[Any]:
         calibration = self._calibration[name]

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from tqdm import tqdm
 
+from face_analysis.bulk import Summary
 from face_analysis.datasets.attributes import Attribute
 from face_analysis.datasets.sources import ImageSource
 from face_analysis.errors import UsageError
@@ -25,10 +26,10 @@ from face_analysis.inference.attributes import (
     no_answers,
 )
 from face_analysis.inference.form import FormChoice
-from face_analysis.inference.pipeline import Answers, Cut, cut_ahead, inputs, judged
+from face_analysis.inference.pipeline import FaceBlock, inputs
 from face_analysis.models.attributes import AGE_OUTPUTS, AttributeNetwork
 from face_analysis.models.weights import LoadedModel
-from face_analysis.types import Face, ImageFailure
+from face_analysis.types import Face, ImageFailure, Photo
 from face_analysis.zoo.card import ModelCard
 
 
@@ -69,13 +70,10 @@ def calibrate(
         )
     uncalibrated = PredictionModel(model.network, {}, model.card.mirrored)
     plain = AttributePredictor(dict.fromkeys(names, uncalibrated), choice)
-    ahead = cut_ahead(inputs(source), cutter, batch_size, workers)
-    cuts = iter(tqdm(ahead, total=len(source), desc="calibrate", unit=" photos"))
-    logits, rows, failures = _logits(plain, cuts, batch_size)
-    answers = Answers(len(rows))
-    for failure in failures:
-        answers.add(0, failure)
-    answers.check()
+    found = FaceBlock(cutter, batch_size=batch_size, workers=workers, keep_chips=True)(inputs(source))
+    photos = iter(tqdm(found, total=len(source), desc="calibrate", unit=" photos"))
+    logits, rows, failures = _logits(plain, photos, batch_size)
+    Summary(len(source), len(rows), failures).check_answers()
     labels = {name: source.labels[name][rows] for name in names if name in source.labels}
     fit = fit_calibration(logits, labels)
     data = f"a random half of {len(rows)} images of {source.origin.name}; measured on the other half"
@@ -84,7 +82,7 @@ def calibrate(
     ready = AttributePredictor(
         dict.fromkeys(names, PredictionModel(model.network, calibration, model.card.mirrored))
     )
-    faces = [Face("", None, *given) for given in ready.estimates(logits)]
+    faces = [Face("", **given) for given in ready.estimates(logits)]
     predicted = PredictedArrays.of(faces, names)
     report = evaluate(
         labels, predicted.values, age_count=predicted.age_count, missing=len(source) - len(rows)
@@ -100,23 +98,28 @@ def calibrate(
 
 
 def _logits(
-    predictor: AttributePredictor, cuts: Iterator[Cut], batch_size: int
+    predictor: AttributePredictor, photos: Iterator[Photo], batch_size: int
 ) -> tuple[dict[Attribute, Tensor], NDArray[np.int64], list[ImageFailure]]:
-    """Raw logits (N, outputs) of the first chip of each photo, and the rows of these photos."""
+    """Raw logits (N, outputs) of the face of each photo, and the rows of these photos."""
     parts: list[dict[Attribute, Tensor]] = []
     rows: list[int] = []
     failures: list[ImageFailure] = []
-    start = 0
-    while batch := list(islice(cuts, batch_size)):
-        chips = [chip.pixels for cut in batch for chip in cut.chips]
-        if chips:
-            part = predictor.logits(chips)
-            reasons = no_answers(part)
-            kept = [row for row in range(len(chips)) if row not in reasons]
-            batch = judged(batch, reasons)
-            parts.append({name: values[kept] for name, values in part.items()})
-        failures += [cut.failure for cut in batch if cut.failure is not None]
-        rows += [start + place for place, cut in enumerate(batch) if cut.chips]
-        start += len(batch)
+    numbered = enumerate(photos)
+    while batch := list(islice(numbered, batch_size)):
+        failures += [photo.failure for _, photo in batch if photo.failure is not None]
+        cut = [(row, photo) for row, photo in batch if photo.faces]
+        chips = [face.chip for _, photo in cut for face in photo.faces if face.chip is not None]
+        if not chips:
+            continue
+        part = predictor.logits(chips)
+        reasons = no_answers(part)
+        failures += [_no_answer(cut[place][1], reason) for place, reason in reasons.items()]
+        kept = [place for place in range(len(cut)) if place not in reasons]
+        parts.append({name: values[kept] for name, values in part.items()})
+        rows += [cut[place][0] for place in kept]
     logits = {name: torch.cat([part[name] for part in parts]) for name in parts[0]} if parts else {}
     return logits, np.array(rows, np.int64), failures
+
+
+def _no_answer(photo: Photo, reason: str) -> ImageFailure:
+    return ImageFailure(photo.path, f"{photo.path}: {reason}", "no answer")

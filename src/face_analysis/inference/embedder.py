@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 from face_analysis.errors import UsageError
 from face_analysis.images.align import CHIP_SIZE
 from face_analysis.images.normalise import normalise
-from face_analysis.inference.embeddings import Embeddings, unit_rows
+from face_analysis.inference.embeddings import Embeddings, faults, unit_rows
 from face_analysis.inference.forks import check_fork, prepare_forks
 from face_analysis.inference.form import FormChoice, library_choice
 from face_analysis.inference.onnx_embedder import OnnxEmbedder
@@ -25,6 +26,7 @@ from face_analysis.models.original_backbone import read_original_backbone
 from face_analysis.models.precision import for_inference
 from face_analysis.models.sface import load_sface
 from face_analysis.models.weights import load_recognition
+from face_analysis.types import Image
 from face_analysis.zoo.catalogue import CATALOGUE, recognise
 from face_analysis.zoo.find import find
 
@@ -115,6 +117,19 @@ class WithMirror:
         both = plain + turned
         both[~(plain.any(axis=1) & turned.any(axis=1))] = 0
         return unit_rows(both)
+
+
+@dataclass(frozen=True)
+class EmbeddingModel:
+    """An embedder as a model of a block of photos: its answer for a chip is the face's embedding."""
+
+    embedder: Embedder
+
+    def answers(self, chips: Sequence[Image]) -> list[Mapping[str, Any] | str]:
+        """The embedding of each RGB uint8 chip, or why there is none."""
+        embeddings = self.embedder.embed(np.stack(chips))
+        reasons = faults(embeddings)
+        return [reasons.get(row) or {"embedding": embedding} for row, embedding in enumerate(embeddings)]
 
 
 def open_embedder(

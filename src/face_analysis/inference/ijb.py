@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from face_analysis.bulk import Summary
 from face_analysis.datasets.pairs.ijb import IjbSet
 from face_analysis.errors import UnreadableImageError
 from face_analysis.evaluation.templates import TemplatePool
@@ -19,7 +20,6 @@ from face_analysis.images.align import align_chip
 from face_analysis.images.decode import decode
 from face_analysis.inference.embedder import Embedder
 from face_analysis.inference.embeddings import Embeddings, faults
-from face_analysis.inference.pipeline import Answers
 from face_analysis.parallel import in_order
 from face_analysis.types import Image, ImageFailure
 
@@ -38,19 +38,19 @@ def verify_ijb(
     NoAnswerError where the model has no embedding for any image.
     """
     pool = TemplatePool(ijb.template, ijb.media, embedder.size)
-    answers = Answers()
+    summary = Summary()
     for rows, chips in _batches(ijb, failures, batch_size, workers):
         embeddings = embedder.embed(chips)
         reasons = faults(embeddings)
         kept = [row for row in range(len(rows)) if row not in reasons]
         pool.add(rows[kept], embeddings[kept])
-        answers.add(len(kept), None)
+        summary.faces += len(kept)
         for row, reason in reasons.items():
             path = ijb.crops / ijb.images[rows[row]]
-            failure = ImageFailure(str(path), f"{path}: {reason}", of_model=True)
+            failure = ImageFailure(str(path), f"{path}: {reason}", "no answer")
             failures.add([failure])
-            answers.add(0, failure)
-    answers.check()
+            summary.failures.append(failure)
+    summary.check_answers()
     templates, there = pool.templates()
     usable = there[ijb.first] & there[ijb.second]
     left_out = int((~usable).sum())

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from face_analysis.errors import UsageError
 from face_analysis.images.align import CHIP_SIZE
 
-Layout = Literal["NCHW", "NHWC"]
+AxisOrder = Literal["NCHW", "NHWC"]
 Pixels = NDArray[np.uint8]
 MEAN = SCALE = 127.5
 TYPES: dict[str, type[np.generic]] = {
@@ -57,7 +57,7 @@ class InputForm:
 
     name: str
     dtype: type[np.generic]
-    layout: Layout
+    layout: AxisOrder
     side: int
     batch: int | None
 
@@ -109,12 +109,12 @@ def input_forms(inputs: Sequence[Any]) -> list[InputForm]:
     ]
 
 
-def _layouts(sizes: list[int | None], name: str) -> list[Layout]:
+def _layouts(sizes: list[int | None], name: str) -> list[AxisOrder]:
     if sizes[1] == 3:
         return ["NCHW"]
     if sizes[3] == 3:
         return ["NHWC"]
-    found: list[Layout] = []
+    found: list[AxisOrder] = []
     if sizes[1] is None:
         found.append("NCHW")
     if sizes[3] is None:
@@ -124,7 +124,7 @@ def _layouts(sizes: list[int | None], name: str) -> list[Layout]:
     return found
 
 
-def _side(sizes: list[int | None], layout: Layout, name: str) -> int:
+def _side(sizes: list[int | None], layout: AxisOrder, name: str) -> int:
     height, width = sizes[2:] if layout == "NCHW" else sizes[1:3]
     if height and width and height != width:
         raise NoEmbedderError(f"its input `{name}` takes pictures of {width}x{height}; faces are square")

@@ -13,7 +13,7 @@ from face_analysis.datasets.pairs.writer import write_pair_set
 from face_analysis.datasets.sources import ImageSource
 from face_analysis.files import FailureLog
 from face_analysis.images.chips import FaceCutter
-from face_analysis.inference.pipeline import BLOCK, cut_ahead, inputs
+from face_analysis.inference.pipeline import FaceBlock, inputs
 from face_analysis.types import Image
 
 
@@ -28,14 +28,15 @@ def build_pairs(
     """
 
     def chips() -> Iterator[tuple[Image, bool] | None]:
-        cuts = cut_ahead(inputs(source), cutter, BLOCK, workers)
-        for cut in tqdm(cuts, total=len(source), desc=f"pairs {folder.name}", unit=" images"):
-            if cut.failure is not None:
-                failures.add([cut.failure])
+        photos = FaceBlock(cutter, workers=workers, keep_chips=True)(inputs(source))
+        for photo in tqdm(photos, total=len(source), desc=f"pairs {folder.name}", unit=" images"):
+            if photo.failure is not None:
+                failures.add([photo.failure])
                 yield None
             else:
-                (chip,) = cut.chips
-                yield chip.pixels, chip.detection is not None or cutter.detector is None
+                (face,) = photo.faces
+                assert face.chip is not None
+                yield face.chip, face.detection is not None or cutter.detector is None
 
     names = [source.name(row) for row in range(len(source))]
     write_pair_set(folder, names, pairs, chips())

@@ -1,79 +1,54 @@
-"""Predictions of a whole source into one file, by way of a journal that survives a kill."""
+"""Keeps the predictions of a job: one file of rows, and annotated copies of the photos if they are wanted."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from face_analysis.bulk import Record
 from face_analysis.datasets.predictions.files import (
     PATH_COLUMN,
-    Layout,
     PredictionColumns,
+    PredictionLayout,
     write_predictions,
 )
-from face_analysis.datasets.sources import ImageSource, names_sha256, path_of
-from face_analysis.errors import NoAnswerError
-from face_analysis.files import FailureLog
-from face_analysis.images.chips import NO_FACE, FaceCutter
-from face_analysis.inference.attributes import AttributePredictor
-from face_analysis.inference.pipeline import BLOCK, Answers, analyse, inputs
-from face_analysis.journal import Journal
-from face_analysis.types import ImageFailure, Photo
+from face_analysis.datasets.sources import ImageSource, path_of
+from face_analysis.types import Photo
 
 
 @dataclass(frozen=True)
-class PredictionRun:
-    """Where predictions go and how they are made; the original's layout joins paths with their folder."""
+class PredictionSink:
+    """A file of predictions at `path`; `annotate` is called for each photo with its row in the source.
+
+    The original's layout joins the path of a photo with its folder.
+    """
 
     path: Path
-    layout: Layout
-    batch_size: int
-    workers: int
-    resume: bool
+    layout: PredictionLayout
+    columns: PredictionColumns
+    source: ImageSource
+    annotate: Callable[[int, Photo], None] = lambda row, photo: None
 
+    def open(self, photos: int, records: int) -> None:
+        """Nothing is kept but the journal's records."""
 
-def predict_source(
-    source: ImageSource,
-    cutter: FaceCutter,
-    predictor: AttributePredictor,
-    failures: FailureLog,
-    run: PredictionRun,
-    settings: dict[str, Any],
-) -> Iterator[tuple[int, Photo]]:
-    """Predict all photos of a source, giving each with its row when it is done; write the file at the end.
+    def write(self, row: int, photo: Photo) -> Iterator[dict[str, Any]]:
+        """The record of each face."""
+        self.annotate(row, photo)
+        for number, face in enumerate(photo.faces):
+            record = self.columns.record(face, number)
+            if self.layout == "original":
+                record[PATH_COLUMN] = path_of(self.source, row)
+            yield record
 
-    `settings` are what the predictions depend on beside the photos: a run is resumed with the same alone. A
-    resumed run gives the photos not done yet, and its file equals that of an undisturbed one. Photos that
-    cannot be read, those without a face and those that a model has no answer for go to `failures`. Raises
-    UsageError, WriteError, and NoAnswerError where the models have no answer for any face.
-    """
-    columns = PredictionColumns(
-        predictor.attributes, located=cutter.detector is not None, intervals=predictor.gives_intervals
-    )
-    identity = {"photos": names_sha256(source), **settings}
-    with Journal(run.path, identity, resume=run.resume) as journal:
-        answers = Answers(sum(1 for _ in journal.records()))
-        photos = analyse(inputs(source, journal.done), cutter, predictor, run.batch_size, run.workers)
-        for position, photo in enumerate(photos, journal.done + 1):
-            for number, face in enumerate(photo.faces):
-                record = columns.record(face, number)
-                if run.layout == "original":
-                    record[PATH_COLUMN] = path_of(source, position - 1)
-                journal.add(record)
-            answers.add(len(photo.faces), photo.failure)
-            if photo.failure is not None:
-                failures.add([photo.failure])
-            elif not photo.faces:
-                failures.add([ImageFailure(photo.path, NO_FACE)])
-            if position % BLOCK == 0 or position == len(source):
-                journal.mark(position)
-            yield position - 1, photo
-        try:
-            answers.check()
-        except NoAnswerError:
-            journal.remove()
-            raise
-        write_predictions(run.path, columns, journal.records(), run.layout)
-        journal.remove()
+    def commit(self) -> None:
+        """Nothing is kept but the journal's records."""
+
+    def publish(self, records: Iterable[Record]) -> None:
+        """Write the file."""
+        write_predictions(self.path, self.columns, records, self.layout)
+
+    def discard(self) -> None:
+        """Nothing was written but annotated copies, which stay."""

@@ -27,7 +27,7 @@ def verify_set(
     embeddings = embed_all(pair_set, embedder, batch_size)
     reasons = faults(embeddings)
     failures.add(
-        ImageFailure(names[row], f"{names[row]}: {reason}", of_model=True) for row, reason in reasons.items()
+        ImageFailure(names[row], f"{names[row]}: {reason}", "no answer") for row, reason in reasons.items()
     )
     if len(reasons) == len(embeddings):
         raise NoAnswerError(

@@ -13,7 +13,7 @@ from face_analysis.evaluation.groups import EvaluationReport, evaluate
 from face_analysis.evaluation.verification import VerificationReport
 from face_analysis.inference.attributes import AttributePredictor, PredictedArrays, PredictionModel
 from face_analysis.inference.embedder import TorchEmbedder, WithMirror
-from face_analysis.inference.pipeline import analyse, inputs
+from face_analysis.inference.pipeline import FaceBlock, inputs
 from face_analysis.inference.verify import verify_set
 from face_analysis.models.attributes import AttributeNetwork
 from face_analysis.models.layers import Backbone
@@ -39,7 +39,8 @@ def finish_attributes(run: TrainedRun) -> FinishedAttributes:
     assert isinstance(run.network, AttributeNetwork)
     source, names = validation.source, run.network.attributes
     predictor = AttributePredictor(dict.fromkeys(names, PredictionModel(run.network, {})))
-    photos = list(analyse(inputs(source), validation.cutter, predictor, workers=run.options.workers))
+    block = FaceBlock(validation.cutter, (predictor,), workers=run.options.workers)
+    photos = list(block(inputs(source)))
     run.failures.add(photo.failure for photo in photos if photo.failure is not None)
     rows = np.array([row for row, photo in enumerate(photos) if photo.faces], np.int64)
     predicted = PredictedArrays.of([photos[row].faces[0] for row in rows], names)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from face_analysis.errors import (
     UsageError,
 )
 from face_analysis.files import whole_file
-from face_analysis.zoo.catalogue import CATALOGUE, DIFFERS, Entry, recognise
+from face_analysis.zoo.catalogue import CATALOGUE, DIFFERS, Entry, file_sha256, recognise
 from face_analysis.zoo.download import TIMEOUT, fetch
 
 CACHE = "FACE_ANALYSIS_CACHE"
@@ -37,6 +38,15 @@ def find(what: str | Path) -> Path:
     if not Path(what).is_file():
         raise UnknownModelError(f"no file and no model `{what}`; the models are {', '.join(CATALOGUE)}")
     return Path(what)
+
+
+def weights_facts(models: Mapping[str, str | Path | None]) -> dict[str, str]:
+    """The SHA-256 of each model's file, by the option that names the model; none for an option that is None.
+
+    What was made with a model depends on the content of its file, not on where the file lies. Raises as
+    `find`.
+    """
+    return {option: file_sha256(find(model)) for option, model in models.items() if model is not None}
 
 
 def find_entry(entry: Entry, timeout: float = TIMEOUT) -> Path:

@@ -14,6 +14,7 @@ from face_analysis.datasets.lmdb import format as fmt
 from face_analysis.datasets.lmdb.unfinished import UnfinishedLmdb
 from face_analysis.errors import DeadProcessError, EmptyDataError, UsageError
 from face_analysis.files import first_reasons
+from face_analysis.journal import check_same_run
 
 BATCH_RECORDS = 2048
 BATCH_BYTES = 32 * 2**20
@@ -64,15 +65,12 @@ class LmdbWriter:
         return self
 
     def _check(self, begun: Mapping[str, Any]) -> None:
-        """Raises UsageError where the file was begun with other facts."""
-        names = dict.fromkeys((*self._facts, *begun))
-        differing = [name for name in names if begun.get(name) != self._facts.get(name)]
-        if differing:
+        """Raises UsageError where the file was begun with other facts, or with more."""
+        try:
+            check_same_run(begun, dict.fromkeys((*self._facts, *begun)) | self._facts, self.path)
+        except UsageError:
             self._file.close(keep=True)
-            raise UsageError(
-                f"{self.path}: the pack to resume was begun with other {', '.join(differing)}; give the "
-                "same, or in place of --resume give --overwrite to start anew"
-            )
+            raise
 
     def recall(self, name: str, labels: Mapping[str, int]) -> None:
         """Take in a record that an earlier run wrote: for each of its inputs in order but the failed ones."""

@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import csv
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
 from typing import IO, Any, Literal
 
+from face_analysis.bulk import Record
 from face_analysis.datasets.attributes import ATTRIBUTES, CLASS_NAMES, Attribute
 from face_analysis.errors import MissingPackageError, UsageError, WriteError
 from face_analysis.files import whole_file
 from face_analysis.json_files import json_text
 from face_analysis.types import ClassEstimate, Face
 
-Layout = Literal["csv", "jsonl", "parquet", "original"]
-SUFFIXES: dict[Layout, str] = {"csv": ".csv", "jsonl": ".jsonl", "parquet": ".parquet", "original": ".txt"}
-Record = Mapping[str, Any]
+PredictionLayout = Literal["csv", "jsonl", "parquet", "original"]
+SUFFIXES: dict[PredictionLayout, str] = {
+    "csv": ".csv",
+    "jsonl": ".jsonl",
+    "parquet": ".parquet",
+    "original": ".txt",
+}
 
 PATH_COLUMN = "path"
 AGE_COUNT_COLUMN = "age_count"
@@ -91,7 +96,7 @@ class PredictionColumns:
 
 
 def write_predictions(
-    path: Path, columns: PredictionColumns, records: Iterable[Record], layout: Layout = "csv"
+    path: Path, columns: PredictionColumns, records: Iterable[Record], layout: PredictionLayout = "csv"
 ) -> int:
     """Write records as one whole file; returns how many there were.
 
@@ -109,7 +114,9 @@ def write_predictions(
             raise WriteError(path, error) from error
 
 
-def prediction_lines(columns: PredictionColumns, records: Iterable[Record], layout: Layout) -> Iterator[str]:
+def prediction_lines(
+    columns: PredictionColumns, records: Iterable[Record], layout: PredictionLayout
+) -> Iterator[str]:
     """The lines of a file of predictions, each with its end, as records come; CSV begins with its header.
 
     Raises UsageError for Parquet, which has no lines.

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from face_analysis.datasets.pairs.npy_header import npy_header
-from face_analysis.errors import WriteError
-from face_analysis.files import write_csv
+from face_analysis.errors import UsageError, WriteError
+from face_analysis.files import open_hidden, write_csv
 from face_analysis.json_files import write_json
 from face_analysis.matching.features.feature_set import EMBEDDINGS, INDEX, ROW, SOURCE, SOURCE_KEY
 
@@ -20,8 +20,9 @@ from face_analysis.matching.features.feature_set import EMBEDDINGS, INDEX, ROW, 
 class EmbeddingFile:
     """Rows appended to a hidden file beside `embeddings.npy`, which it becomes when it is whole.
 
-    `rows` says how many rows of an earlier run are kept; what was written after them is cut off. The
-    folder is made if absent. Raises WriteError.
+    `rows` says how many rows of an earlier run are kept; what was written after them is cut off. An earlier
+    run may have finished the file already, where nothing is left to append. The folder is made if absent.
+    Raises WriteError, and UsageError where the rows of the earlier run are gone.
     """
 
     def __init__(self, folder: Path, rows: int, size: int) -> None:
@@ -29,16 +30,23 @@ class EmbeddingFile:
         self.rows = rows
         self.size = size
         self._unfinished = folder / f".{EMBEDDINGS}.unfinished"
+        self._file: BinaryIO | None = None
+        kept = self._kept_bytes(rows)
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            self._file: BinaryIO = self._unfinished.open("r+b" if rows else "w+b")
-            self._file.truncate(len(npy_header("<f4", (rows, size))) + rows * size * 4)
+            if rows and not self._unfinished.exists() and _bytes_of(self.path) == kept:
+                return
+            if rows and _bytes_of(self._unfinished) < kept:
+                raise UsageError(f"{folder}: embeddings of the run to resume are gone; give --overwrite")
+            self._file = open_hidden(self._unfinished, "r+b" if rows else "wb")
+            self._file.truncate(kept)
             self._file.seek(0, os.SEEK_END)
         except OSError as error:
             raise WriteError(self.path, error) from error
 
     def add(self, embeddings: NDArray[np.float32]) -> None:
         """Append (N, size) rows, and hand them to the system."""
+        assert self._file is not None
         try:
             self._file.write(np.ascontiguousarray(embeddings, "<f4").tobytes())
             self._file.flush()
@@ -48,11 +56,14 @@ class EmbeddingFile:
 
     def discard(self) -> None:
         """Close and delete the hidden file."""
-        self._file.close()
+        if self._file is not None:
+            self._file.close()
         self._unfinished.unlink(missing_ok=True)
 
     def finish(self) -> None:
-        """Write the header, sync, and give the file its name."""
+        """Write the header, sync, and give the file its name, unless an earlier run did."""
+        if self._file is None:
+            return
         try:
             self._file.seek(0)
             self._file.write(npy_header("<f4", (self.rows, self.size)))
@@ -62,6 +73,13 @@ class EmbeddingFile:
             self._unfinished.replace(self.path)
         except OSError as error:
             raise WriteError(self.path, error) from error
+
+    def _kept_bytes(self, rows: int) -> int:
+        return len(npy_header("<f4", (rows, self.size))) + rows * self.size * 4
+
+
+def _bytes_of(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
 
 
 def write_index(folder: Path, columns: list[str], records: Iterable[Mapping[str, Any]]) -> None:

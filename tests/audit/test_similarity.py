@@ -9,8 +9,8 @@ import pytest
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from face_analysis.audit import near_pairs
-from face_analysis.audit.near_pairs import Groups, near_across, near_copies
+from face_analysis.audit import similarity
+from face_analysis.audit.similarity import Groups, near_across, near_copies
 
 Vectors = Callable[[int, int], np.ndarray]
 SIZE = 256
@@ -20,7 +20,7 @@ SIZE = 256
 def test_blocks_find_the_pairs_of_a_plain_loop(
     unit_rows: Vectors, monkeypatch: pytest.MonkeyPatch, block: int
 ) -> None:
-    monkeypatch.setattr(near_pairs, "BLOCK", block)
+    monkeypatch.setattr(similarity, "BLOCK", block)
     rows = unit_rows(90, SIZE)
     sign = np.where(np.arange(SIZE) % 2, -1, 1)
     rows[5] = rows[80] * sign  # the cosine transform of the mirrored picture
@@ -32,15 +32,15 @@ def test_blocks_find_the_pairs_of_a_plain_loop(
     found = [pair for near in near_copies(rows, 0.3) for pair in zip(*astuple(near), strict=True)]
     assert len(found) == len(expected) > 30
     assert expected[5, 80][1]
-    for one, other, similarity, mirrored in found:
-        assert expected[one, other] == (pytest.approx(similarity, abs=1e-5), mirrored)
+    for one, other, alike, mirrored in found:
+        assert expected[one, other] == (pytest.approx(alike, abs=1e-5), mirrored)
 
 
 @pytest.mark.parametrize("block", [7, 2048])
 def test_across_parts_only_pairs_of_different_parts_are_found(
     unit_rows: Vectors, monkeypatch: pytest.MonkeyPatch, block: int
 ) -> None:
-    monkeypatch.setattr(near_pairs, "BLOCK", block)
+    monkeypatch.setattr(similarity, "BLOCK", block)
     rows, parts = unit_rows(60, 16), np.random.default_rng(0).integers(0, 3, 60)
     expected = {
         (one, other)
