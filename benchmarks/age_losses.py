@@ -1,6 +1,6 @@
 """Errors of the runs that `recipes/age_losses.sh` made: a row a run, and the losses side by side.
 
-python benchmarks/age_losses.py FOLDER_OF_RUNS
+python -m benchmarks.age_losses FOLDER_OF_RUNS
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 import yaml
-from model_speed import write_rows
 from numpy.typing import NDArray
 
+from benchmarks.model_speed import write_rows
 from face_analysis.evaluation.intervals import mean_estimate
 
 Row = dict[str, Any]

@@ -1,6 +1,6 @@
 """Copies planted among real faces: how many the audit finds, what it finds falsely, and the memory it takes.
 
-FACE_ANALYSIS_DATA=FOLDER python benchmarks/audit_copies.py
+FACE_ANALYSIS_DATA=FOLDER python -m benchmarks.audit_copies
 """
 
 from __future__ import annotations
@@ -17,9 +17,8 @@ from tempfile import TemporaryDirectory
 
 import cv2
 import numpy as np
-from planted_copies import KINDS, jpeg, plant
-from process_memory import megabytes
 
+from benchmarks.process_memory import megabytes
 from face_analysis.audit.copies import CopyGroup, find_copies
 from face_analysis.audit.images import AuditedImages
 from face_analysis.audit.leaks import shared_pictures
@@ -27,6 +26,7 @@ from face_analysis.audit.scan import Scan, ScanSettings, scan
 from face_analysis.datasets.folders import list_folder
 from face_analysis.datasets.lists.image_list import ImageList
 from face_analysis.datasets.sources import FolderSource
+from tests.generators.planted_copies import KINDS, jpeg, plant
 
 Row = dict[str, str | int | float]
 AMONG = 10_000

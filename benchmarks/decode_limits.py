@@ -1,6 +1,6 @@
 """Time and memory of decoding the largest images that are not refused, one process an image.
 
-python benchmarks/decode_limits.py
+python -m benchmarks.decode_limits
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ import numpy as np
 import PIL
 import pillow_heif
 import tifffile
-from image_rarities import interlaced_png
 from numpy.typing import NDArray
 from PIL import Image as Pillow
-from process_memory import megabytes
 
+from benchmarks.process_memory import megabytes
 from face_analysis.images.decode import decode
 from face_analysis.images.limits import MAX_PIXELS
+from tests.generators.image_rarities import interlaced_png
 
 Pixels = NDArray[np.uint8]
 

@@ -2,7 +2,7 @@
 
 One at a time: decode, normalise, call the network in float32; of SFace the file's own graph, run by OpenCV.
 
-python benchmarks/extract.py
+python -m benchmarks.extract
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from typing import Any
 import cv2
 import numpy as np
 import torch
-from model_speed import Way, options, report, seconds_in_turn
 
+from benchmarks.model_speed import Way, options, report, seconds_in_turn
 from face_analysis.bulk import Job, Output, run_bulk
 from face_analysis.datasets.sources import open_source
 from face_analysis.datasets.synthetic import write_patterns

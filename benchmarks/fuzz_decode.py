@@ -2,7 +2,7 @@
 
 Each format has a process of its own, whose death or silence is noticed, and which is then started anew.
 
-python benchmarks/fuzz_decode.py --count 100000
+python -m benchmarks.fuzz_decode --count 100000
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ import cv2
 import PIL
 import pillow_heif
 import simplejpeg
-from image_mutations import mutated
-from image_seeds import seeds
-from process_memory import megabytes
 
+from benchmarks.process_memory import megabytes
 from face_analysis.errors import UnreadableImageError
 from face_analysis.images.decode import decode
+from tests.generators.image_mutations import mutated
+from tests.generators.image_seeds import seeds
 
 SHARES = {"JPEG": 4, "PNG": 4, "WebP": 4, "GIF": 2, "BMP": 1, "TIFF": 2, "PNM": 1, "AVIF": 1, "HEIC": 1}
 """Most of the files are of the formats of most photos."""

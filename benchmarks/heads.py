@@ -1,6 +1,6 @@
 """ArcFace over 85,742 classes, forward and backward: ours against the textbook's one-hot form.
 
-python benchmarks/heads.py
+python -m benchmarks.heads
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
-from model_speed import Way, options, report, seconds_in_turn
-from process_memory import megabytes
 from torch import Tensor
 
+from benchmarks.model_speed import Way, options, report, seconds_in_turn
+from benchmarks.process_memory import megabytes
 from face_analysis.losses.cross_entropy import split_cross_entropy
 from face_analysis.losses.margin import arcface, cosines
 from face_analysis.memory import keep_freed_memory

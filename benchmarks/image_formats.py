@@ -2,7 +2,7 @@
 
 With `--before PATH`, the `src` of an older version, its times stand beside.
 
-python benchmarks/image_formats.py
+python -m benchmarks.image_formats
 """
 
 from __future__ import annotations
@@ -23,12 +23,13 @@ from typing import Any
 import cv2
 import numpy as np
 import PIL
-import skimage.data
 import tifffile
-from image_seeds import ICC, encoded, turned
 from PIL import Image as Pillow
 from PIL import ImageOps
 from pillow_heif import register_heif_opener
+
+from tests.generators.image_seeds import ICC, encoded, turned
+from tests.generators.portraits import astronaut
 
 SIZES = ((640, 480), (1600, 1200))
 ROUNDS = 3
@@ -37,7 +38,7 @@ ROUNDS = 3
 def mixed_photos() -> dict[str, list[bytes]]:
     """For each kind a photo of each size; of JPEG also chips."""
     register_heif_opener()
-    whole = Pillow.fromarray(np.asarray(skimage.data.astronaut()))  # type: ignore[no-untyped-call]
+    whole = astronaut()
     photos = [whole.resize(size, Pillow.Resampling.BICUBIC) for size in SIZES]
     chips = [whole.resize((112, 112))] * 3
 
@@ -94,7 +95,7 @@ def measured(photos: dict[str, list[bytes]], source: Path) -> dict[str, str]:
     with tempfile.NamedTemporaryFile() as file:
         file.write(pickle.dumps(photos))
         file.flush()
-        command = [sys.executable, __file__, "--times", file.name]
+        command = [sys.executable, "-m", "benchmarks.image_formats", "--times", file.name]
         environment = os.environ | {"PYTHONPATH": str(source)}
         lines = subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
     return dict(line.rsplit(";", 1) for line in lines.splitlines())

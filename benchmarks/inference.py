@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
-from model_speed import options, report, seconds_in_turn, smooth_images
 from torch import Tensor, nn
 
+from benchmarks.model_speed import options, report, seconds_in_turn, smooth_images
 from face_analysis.inference.form import library_choice
 from face_analysis.memory import keep_freed_memory
 from face_analysis.models.backbone import build_backbone

@@ -1,6 +1,6 @@
 """How often 95 % intervals of FMR and FNMR hold the truth where pairs share people, on simulated scores.
 
-python benchmarks/interval_coverage.py
+python -m benchmarks.interval_coverage
 
 A score is a sum of normal parts: of either person, either image, the two people together, and the rest. So
 the rate at every threshold is known in closed form. `ours` are the intervals of `evaluation/intervals.py`.

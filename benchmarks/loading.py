@@ -1,6 +1,6 @@
 """Loading faces on one core, against the textbook way with Pillow; and opening a large packed file.
 
-FACE_ANALYSIS_DATA=FOLDER python benchmarks/loading.py
+FACE_ANALYSIS_DATA=FOLDER python -m benchmarks.loading
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ from the feature set to its files. The textbook's way, as the original system's,
 matrix, masks and arrays of pairs; it is run on 5,000, beside what `match` does without its files. Last,
 `match` compares pairs of 200,000 embeddings for a minute, from which the time for all is extrapolated.
 
-python benchmarks/matching.py
+python -m benchmarks.matching
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from model_speed import Way, machine, options, seconds_in_turn, write_rows
-from process_memory import megabytes
 
+from benchmarks.model_speed import Way, machine, options, seconds_in_turn, write_rows
+from benchmarks.process_memory import megabytes
 from face_analysis.cli import match as command
 from face_analysis.matching.blocks import TILE_COLUMNS
 from face_analysis.matching.comparison import compare

@@ -56,7 +56,9 @@ def seconds_in_turn(ways: Mapping[str, Way], batch: int, rounds: int) -> dict[st
 
     Each way runs in a process of its own, as its command would, and waits while the other works.
     """
-    words = [sys.executable, sys.argv[0], "--batch", str(batch), "--way"]
+    specification = sys.modules["__main__"].__spec__  # the benchmark's, which `python -m` started
+    assert specification is not None
+    words = [sys.executable, "-m", specification.name, "--batch", str(batch), "--way"]
     processes = {
         name: subprocess.Popen([*words, name], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         for name in ways

@@ -2,7 +2,7 @@
 
 The images are generated, 112x112, or where FACE_ANALYSIS_DATA is set faces of UTKFace.
 
-python benchmarks/pack.py
+python -m benchmarks.pack
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from pathlib import Path
 import lmdb
 import msgpack  # type: ignore[import-untyped]
 import numpy as np
-from model_speed import options, report, seconds_in_turn
 from PIL import Image as Pillow
 
+from benchmarks.model_speed import options, report, seconds_in_turn
 from face_analysis.datasets.lists.image_list import read_image_list
 from face_analysis.datasets.pack import pack
 from face_analysis.datasets.sources import open_source

@@ -1,6 +1,6 @@
 """Photos of 640x480 with one face: what `face-analysis predict` does against a plain loop, and finding alone.
 
-python benchmarks/photos.py
+python -m benchmarks.photos
 """
 
 from __future__ import annotations
@@ -12,9 +12,8 @@ from typing import Any
 
 import cv2
 import torch
-from model_speed import options, report, seconds_in_turn
-from portrait_photos import HEIGHT, WIDTH, portrait_photos
 
+from benchmarks.model_speed import options, report, seconds_in_turn
 from face_analysis import FaceAnalyzer
 from face_analysis.images.align import CHIP_SIZE, TEMPLATE
 from face_analysis.images.chips import face_cutter
@@ -25,6 +24,7 @@ from face_analysis.inference.pipeline import FaceBlock
 from face_analysis.memory import keep_freed_memory
 from face_analysis.types import Image, Input
 from face_analysis.zoo.find import find
+from tests.generators.portraits import HEIGHT, WIDTH, portrait_photos
 
 
 def plain_loop(count: int) -> Callable[[], None]:

@@ -1,6 +1,6 @@
 """Memory (resident set) of one process along thousands of photos.
 
-python benchmarks/photos_memory.py --photos 5000
+python -m benchmarks.photos_memory --photos 5000
 """
 
 from __future__ import annotations
@@ -10,11 +10,10 @@ import csv
 from itertools import cycle, islice
 from pathlib import Path
 
-from portrait_photos import portrait_photos
-from process_memory import megabytes
-
+from benchmarks.process_memory import megabytes
 from face_analysis import FaceAnalyzer
 from face_analysis.memory import keep_freed_memory
+from tests.generators.portraits import portrait_photos
 
 STEP = 250
 FILES = 200

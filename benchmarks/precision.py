@@ -15,8 +15,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
-from model_speed import machine, smooth_images, write_rows
 
+from benchmarks.model_speed import machine, smooth_images, write_rows
 from face_analysis.inference.form import FormChoice
 from face_analysis.machine import Form, MachineOptions, all_threads
 from face_analysis.memory import keep_freed_memory

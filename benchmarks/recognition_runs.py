@@ -1,6 +1,6 @@
 """What the runs of `recipes/recognition.sh` came to, a row a run, and their means over the seeds.
 
-python benchmarks/recognition_runs.py FOLDER_OF_RUNS
+python -m benchmarks.recognition_runs FOLDER_OF_RUNS
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """A step of ArcFace over a million classes of which a tenth is sampled, as training does it: time and memory.
 
-python benchmarks/sampled_classes.py
+python -m benchmarks.sampled_classes
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
-from model_speed import Way, options, report, seconds_in_turn
-from process_memory import megabytes
 
+from benchmarks.model_speed import Way, options, report, seconds_in_turn
+from benchmarks.process_memory import megabytes
 from face_analysis.losses.cross_entropy import split_cross_entropy
 from face_analysis.losses.margin import arcface, cosines
 from face_analysis.memory import keep_freed_memory

@@ -1,6 +1,6 @@
 """The 10 best of 50,000 rows for each of 2,000 probes: `search` and FAISS against the sorted full matrix.
 
-python benchmarks/search.py
+python -m benchmarks.search
 
 Rows hold 512 numbers, four a person. NumPy partitions the full matrix and sorts the heads. An image is a
 probe here. Building FAISS's index is not in its time but beside it, as is the share of the exact candidates
@@ -14,10 +14,10 @@ import time
 from collections.abc import Callable
 
 import numpy as np
-from matching import alone, feature_set, folder_of
-from model_speed import Way, options, report, seconds_in_turn
-from process_memory import megabytes
 
+from benchmarks.matching import alone, feature_set, folder_of
+from benchmarks.model_speed import Way, options, report, seconds_in_turn
+from benchmarks.process_memory import megabytes
 from face_analysis.matching.comparison import compare
 from face_analysis.matching.faiss_index import FaissIndex
 from face_analysis.matching.search import search

@@ -1,6 +1,6 @@
 """Seconds until the package, its help and its first answer are there, each in a fresh process.
 
-python benchmarks/startup.py
+python -m benchmarks.startup
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import sys
 import time
 from pathlib import Path
 
-from portrait_photos import portrait_photos
+from tests.generators.portraits import portrait_photos
 
 
 def seconds(words: list[str]) -> float:

@@ -12,8 +12,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 from unittest.mock import patch
 
-from model_speed import machine, write_rows
-
+from benchmarks.model_speed import machine, write_rows
 from face_analysis.datasets.faces import FaceBatch
 from face_analysis.datasets.lists.image_list import read_image_list
 from face_analysis.datasets.pack import pack

@@ -11,8 +11,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from model_speed import machine, write_rows
-
+from benchmarks.model_speed import machine, write_rows
 from face_analysis.datasets.synthetic import write_patterns
 from face_analysis.models.speed import cpu_name
 

@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
-from model_speed import options, report, seconds_in_turn, smooth_images
 
+from benchmarks.model_speed import options, report, seconds_in_turn, smooth_images
 from face_analysis.memory import keep_freed_memory
 from face_analysis.models.attributes import AttributeNetwork
 from face_analysis.zoo.card import BackboneConfig

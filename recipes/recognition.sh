@@ -31,4 +31,4 @@ fi
 for seed in "${seeds[@]}"; do
   for head in arcface cosface softmax; do run $head $seed; done
 done
-python "$(dirname "$0")/../benchmarks/recognition_runs.py" "$output"
+PYTHONPATH="$(dirname "$0")/..:${PYTHONPATH:-}" python -m benchmarks.recognition_runs "$output"

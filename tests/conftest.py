@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -11,6 +10,7 @@ import torch
 from PIL import Image
 
 from face_analysis.datasets.synthetic import write_patterns
+from tests.generators.portraits import astronaut, hopper
 
 FACES = "FACE_ANALYSIS_DATA"
 
@@ -47,14 +47,6 @@ def patterns(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_patterns(tmp_path_factory.mktemp("patterns"), 60, seed=7)
 
 
-def inside(package: str, *path: str) -> Path:
-    """A file that a package carries."""
-    spec = find_spec(package)
-    assert spec is not None
-    assert spec.origin is not None
-    return Path(spec.origin).parent.joinpath(*path)
-
-
 FACES_OF = {"both.jpg": 2, "empty.png": 0, "hopper.jpg": 1, "sub/astronaut.jpg": 1, "sub/turned.jpg": 1}
 """How many faces each photo of `photos` shows; beside them lies `sub/broken.jpg`."""
 
@@ -64,18 +56,17 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of photos made of portraits that matplotlib and scikit-image carry; not to be changed."""
     folder = tmp_path_factory.mktemp("photos")
     (folder / "sub").mkdir()
-    hopper = Image.open(inside("matplotlib", "mpl-data", "sample_data", "grace_hopper.jpg")).convert("RGB")
-    astronaut = Image.open(inside("skimage", "data", "astronaut.png")).convert("RGB")
+    admiral, flyer = hopper(), astronaut()
     both = Image.new("RGB", (1024, 606), "grey")
-    both.paste(hopper, (0, 0))
-    both.paste(astronaut, (512, 90))
+    both.paste(admiral, (0, 0))
+    both.paste(flyer, (512, 90))
     both.save(folder / "both.jpg")
     Image.new("RGB", (200, 150), "teal").save(folder / "empty.png")
-    hopper.save(folder / "hopper.jpg")
-    astronaut.save(folder / "sub" / "astronaut.jpg")
+    admiral.save(folder / "hopper.jpg")
+    flyer.save(folder / "sub" / "astronaut.jpg")
     exif = Image.Exif()
     exif[0x0112] = 6  # to be turned a quarter clockwise
-    astronaut.transpose(Image.Transpose.ROTATE_90).save(folder / "sub" / "turned.jpg", exif=exif)
+    flyer.transpose(Image.Transpose.ROTATE_90).save(folder / "sub" / "turned.jpg", exif=exif)
     whole = (folder / "hopper.jpg").read_bytes()
     (folder / "sub" / "broken.jpg").write_bytes(whole[: len(whole) // 2])
     return folder

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from face_analysis.errors import WriteError
-from face_analysis.files import FailureLog, whole_file, write_text
+from face_analysis.files import FailureLog, whole_file, write_csv, write_text
 from face_analysis.types import ImageFailure
 
 
@@ -41,3 +41,11 @@ def test_a_fresh_record_forgets_an_earlier_run(tmp_path: Path) -> None:
     FailureLog(tmp_path / "errors.csv").add([ImageFailure("a.jpg", "cut")])
     assert FailureLog(tmp_path / "errors.csv").report() == 0
     assert not (tmp_path / "errors.csv").exists()
+
+
+def test_a_table_keeps_every_line_end_inside_a_cell_and_ends_lines_in_lf(tmp_path: Path) -> None:
+    rows = [["a\rb", "c"], ["\r", "d\r\ne"], ["f\n", 'g"']]
+    write_csv(tmp_path / "t.csv", ["x", "y"], rows)
+    with (tmp_path / "t.csv").open(newline="") as file:
+        assert list(csv.reader(file)) == [["x", "y"], *rows]
+    assert (tmp_path / "t.csv").read_bytes().startswith(b"x,y\n")

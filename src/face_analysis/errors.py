@@ -123,7 +123,7 @@ class NonFiniteLossError(FaceAnalysisError):
 
 
 class DeadProcessError(FaceAnalysisError):
-    """A process that loads images, or trains too, ended on its own; the run's last checkpoint is kept."""
+    """A process that reads images, or trains too, ended on its own; what the run had done is kept."""
 
     exit_code = 1
 

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from itertools import islice
 from pathlib import Path
-from typing import BinaryIO, Literal
+from typing import BinaryIO, Literal, TextIO
 
 from face_analysis.errors import WriteError
 from face_analysis.types import ImageFailure
@@ -106,9 +106,23 @@ def write_csv(path: Path | str, header: Sequence[str], rows: Iterable[Sequence[o
         whole_file(path) as partial,
         partial.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file,
     ):
-        writer = csv.writer(file, lineterminator="\n")
+        writer = csv.writer(_LineFeeds(file))
         writer.writerow(header)
         writer.writerows([None if _not_finite(cell) else cell for cell in row] for row in rows)
+
+
+class _LineFeeds:
+    """A file for csv.writer whose lines end in LF.
+
+    A writer that ends lines so itself leaves a carriage return in a cell without quotes before Python 3.13.
+    """
+
+    def __init__(self, file: TextIO) -> None:
+        self.file = file
+
+    def write(self, line: str) -> None:
+        """Write a line that ends in CR LF."""
+        self.file.write(line[:-2] + "\n")
 
 
 def _not_finite(cell: object) -> bool:

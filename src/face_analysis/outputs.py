@@ -215,7 +215,7 @@ def _acquired(path: Path, output: Path) -> int:
             ) from error
         if _is_at(descriptor, path):
             os.truncate(descriptor, 0)
-            os.pwrite(descriptor, _who().encode(), 0)
+            os.pwrite(descriptor, os.fsencode(_who()), 0)
             return descriptor
         os.close(descriptor)  # its last holder has just removed it
 

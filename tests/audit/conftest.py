@@ -11,18 +11,17 @@ from face_analysis.audit.images import AuditedImages
 from face_analysis.audit.scan import Scan, ScanSettings, scan
 from face_analysis.datasets.lists.image_list import ImageList
 from face_analysis.datasets.sources import FolderSource
-from tests.conftest import inside
+from tests.generators.portraits import astronaut, hopper
 
 
 @pytest.fixture(scope="session")
 def portraits() -> dict[str, Image.Image]:
     """Two people, and another part of the photo of one."""
-    hopper = Image.open(inside("matplotlib", "mpl-data", "sample_data", "grace_hopper.jpg")).convert("RGB")
-    astronaut = Image.open(inside("skimage", "data", "astronaut.png")).convert("RGB")
+    admiral, flyer = hopper(), astronaut()
     return {
-        "hopper": hopper.crop((100, 60, 400, 360)).resize((144, 144)),
-        "astronaut": astronaut.crop((120, 0, 370, 250)).resize((144, 144)),
-        "shifted": astronaut.crop((165, 20, 415, 270)).resize((144, 144)),
+        "hopper": admiral.crop((100, 60, 400, 360)).resize((144, 144)),
+        "astronaut": flyer.crop((120, 0, 370, 250)).resize((144, 144)),
+        "shifted": flyer.crop((165, 20, 415, 270)).resize((144, 144)),
     }
 
 

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -57,37 +55,6 @@ def test_python_m_is_the_command() -> None:
     result = python("models", "list")
     assert result.returncode == 0
     assert b"sface" in result.stdout
-
-
-def test_a_reader_that_goes_away_causes_no_traceback() -> None:
-    reader, writer = os.pipe()
-    os.close(reader)
-    with os.fdopen(writer, "wb") as closed:
-        for words in (["models", "list"], ["--help"], ["predict", "--help"]):
-            command = [sys.executable, "-m", "face_analysis", *words]
-            result = subprocess.run(command, stdout=closed, stderr=subprocess.PIPE, check=False)
-            assert result.returncode in (0, 1)
-            assert result.stderr == b""
-
-
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
-def test_a_full_disk_under_stdout_is_said_in_a_line() -> None:
-    with Path("/dev/full").open("wb") as full:
-        command = [sys.executable, "-m", "face_analysis", "models", "list"]
-        result = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
-    assert result.returncode == 1
-    assert result.stderr == "face-analysis models: writing: No space left on device\n"
-
-
-@pytest.mark.parametrize("encoding", ["utf-8:strict", "ascii:strict"])
-def test_names_that_are_not_utf8_are_printed(photos: Path, tmp_path: Path, encoding: str) -> None:
-    name = b"\xff\xe9.jpg"
-    shutil.copy(photos / "hopper.jpg", os.fsencode(tmp_path) + b"/" + name)
-    environment = os.environ | {"PYTHONIOENCODING": encoding}
-    layout = () if encoding.startswith("ascii") else ("--format", "csv")
-    result = python("predict", os.fsdecode(name), *layout, cwd=tmp_path, env=environment)
-    assert result.returncode == 0, result.stderr
-    assert result.stdout.splitlines()[-1].startswith(name if layout else rb"\udcff\udce9.jpg: face at")
 
 
 def test_a_configuration_written_by_a_run_starts_it_again(run: Run, patterns: Path, tmp_path: Path) -> None:

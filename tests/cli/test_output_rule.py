@@ -155,16 +155,49 @@ def test_no_file_beside_an_output_takes_the_place_of_a_file_of_the_user(
     command: Callable[..., tuple[int, str]], tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
-    for name in ("pack", "predict", "annotations normalize"):
+    commands = ("pack", "predict", "annotations normalize", "annotations folder")
+    for name in commands:
         assert command(name)[0] == 0
-    made = set(tree(out))
+    made = set(tree(out)) | {f"{FILES[name][1]}.errors.csv" for name in ("pack", "annotations normalize")}
     for one in made:
         shutil.rmtree(out)
         out.mkdir()
         (out / one).write_text("of the user")
-        refused = [name for name in ("pack", "predict", "annotations normalize") if command(name)[0] == 2]
+        refused = [name for name in commands if command(name)[0] == 2]
         assert len(refused) == 1
         assert (out / one).read_text() == "of the user"
+
+
+def test_a_split_beside_its_list_takes_the_place_of_no_file_of_the_user(
+    run: Run, world: dict[str, Path], tmp_path: Path
+) -> None:
+    listed = Path(shutil.copy(world["list"], tmp_path / "faces.txt"))
+    words = f"annotations split {listed}"
+    assert run(words)[0] == 0
+    made = set(tree(tmp_path)) - {listed.name}
+    assert made == {"faces_split.config.yaml", *(f"faces_{part}.csv" for part in ("train", "val", "test"))}
+    for one in made:
+        for name in made:
+            (tmp_path / name).unlink(missing_ok=True)
+        (tmp_path / one).write_text("of the user")
+        status, _, err = run(words)
+        assert (status, f"{one} exists already" in err) == (2, True)
+        assert set(tree(tmp_path)) == {listed.name, one}
+        assert (tmp_path / one).read_text() == "of the user"
+
+
+@pytest.mark.parametrize("name", ["pack", "annotations normalize", "annotations folder"])
+def test_files_with_the_name_of_an_output_and_another_suffix_stay(
+    command: Callable[..., tuple[int, str]], tmp_path: Path, name: str
+) -> None:
+    out, stem = tmp_path / "out", Path(FILES[name][1]).stem
+    out.mkdir()
+    kept = {f"{stem}.{suffix}" for suffix in ("yaml", "txt", "rec", "config.yaml", "errors.csv")}
+    for one in kept:
+        (out / one).write_text("of the user")
+    assert command(name)[0] == 0
+    assert command(name, "--overwrite")[0] == 0
+    assert {(out / one).read_text() for one in kept} == {"of the user"}
 
 
 def test_photos_with_equal_names_give_a_chip_and_a_copy_each(run: Run, photos: Path, tmp_path: Path) -> None:

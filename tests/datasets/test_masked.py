@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 from PIL import Image as Pillow
 
+from face_analysis.datasets.encoding import Encoding
 from face_analysis.datasets.faces import FaceDataset
-from face_analysis.datasets.pack import Encoding, PackSettings, pack
+from face_analysis.datasets.pack import PackSettings, pack
 from face_analysis.datasets.sources import open_source
 from face_analysis.errors import EmptyDataError, MissingFileError, UnreadableImageError, UsageError
 from face_analysis.images.chips import FaceCutter

@@ -1,12 +1,10 @@
 from __future__ import annotations
 
-import contextlib
 import io
 import os
 import shutil
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,9 +13,10 @@ import numpy as np
 import pytest
 from PIL import Image as Pillow
 
+from face_analysis.datasets.encoding import Encoding
 from face_analysis.datasets.lmdb.reader import LmdbReader
 from face_analysis.datasets.lmdb.writer import LmdbWriter
-from face_analysis.datasets.pack import Encoding, PackSettings, pack
+from face_analysis.datasets.pack import PackSettings, pack
 from face_analysis.datasets.sources import open_people, open_source
 from face_analysis.errors import (
     EmptyDataError,
@@ -279,86 +278,3 @@ def test_aligned_photos_become_the_chips_of_their_middle_faces(
         (chip,) = cutter.cut(decode((photos / name).read_bytes(), name), name)
         found = np.asarray(Pillow.open(io.BytesIO(image)), float)
         assert np.abs(found - chip.pixels).mean() < 1.5
-
-
-KILLED = """
-import random, os, sys, threading, time
-from pathlib import Path
-import face_analysis.datasets.lmdb.unfinished as lmdb_unfinished
-import face_analysis.datasets.lmdb.writer as lmdb_writer
-from face_analysis.datasets.pack import PackSettings, pack
-from face_analysis.datasets.sources import open_source
-lmdb_writer.BATCH_RECORDS, lmdb_unfinished.FIRST_MAP_SIZE = 16, 65536
-print("ready", flush=True)
-pack(open_source(Path(sys.argv[1]), Path(sys.argv[2])), Path(sys.argv[3]), "race", PackSettings(resume=True))
-"""
-
-
-def packing(folder: Path, image_list: Path, target: Path) -> subprocess.Popen[str]:
-    words = [sys.executable, "-c", KILLED, str(folder), str(image_list), str(target)]
-    process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
-    assert process.stdout is not None
-    assert process.stdout.readline() == "ready\n"
-    return process
-
-
-def workers_end(word: str) -> bool:
-    """Whether within ten seconds no process is left whose command line has the word."""
-    for _ in range(100):
-        lines = []
-        for path in Path("/proc").glob("[0-9]*/cmdline"):
-            with contextlib.suppress(OSError):  # it may have ended meanwhile
-                lines.append(path.read_bytes())
-        if not any(word.encode() in line for line in lines):
-            return True
-        time.sleep(0.1)
-    return False
-
-
-@pytest.mark.slow
-def test_a_pack_killed_twenty_times_is_never_half_there_and_ends_with_the_same_bytes(
-    patterns: Path, tmp_path: Path
-) -> None:
-    lines = patterns.read_text().splitlines()
-    broken = [f"gone{n}.jpg 1 1 1" for n in range(5)]
-    image_list = listed(tmp_path, [line for n in range(60) for line in (*lines, broken[n % 5])])
-    whole, target = tmp_path / "whole.lmdb", tmp_path / "p.lmdb"
-    process = packing(patterns.parent, image_list, whole)
-    start = time.monotonic()
-    assert process.wait(60) == 0
-    seconds = time.monotonic() - start
-    generator, kills, begun = np.random.default_rng(0), 0, 0
-    while kills < 20:
-        process = packing(patterns.parent, image_list, target)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(generator.uniform(0, seconds / 8))
-        process.kill()
-        ended = process.wait(60) == 0
-        assert target.exists() == ended
-        begun += (tmp_path / ".p.lmdb.unfinished").exists()
-        if ended:
-            assert target.read_bytes() == whole.read_bytes()
-            target.unlink()
-        kills += not ended
-    assert begun >= 10
-    assert workers_end(str(target))
-    assert packing(patterns.parent, image_list, target).wait(60) == 0
-    assert target.read_bytes() == whole.read_bytes()
-    assert not (tmp_path / ".p.lmdb.unfinished").exists()
-    LmdbReader(target).verify()
-
-
-def test_a_pack_is_not_resumed_with_other_images_or_options(patterns: Path, tmp_path: Path) -> None:
-    source, target = open_source(patterns.parent, patterns), tmp_path / "p.lmdb"
-    with pytest.raises(KeyboardInterrupt), LmdbWriter(target, "race", ["race"], "one") as writer:  # noqa: PT012
-        for row in range(3000):
-            writer.add(f"{row}", b"image", {"race": 1})
-        raise KeyboardInterrupt
-    assert (tmp_path / ".p.lmdb.unfinished").exists()
-    with pytest.raises(UsageError, match="--resume"):
-        pack(source, target, "race", PackSettings(resume=True))
-    with LmdbWriter(target, "race", ["race"], "one", resume=True) as writer:
-        assert writer.done == 2048
-        for row in range(writer.done):
-            writer.recall(f"{row}", {"race": 1})
-    assert len(LmdbReader(target)) == 2048

@@ -17,8 +17,8 @@ from face_analysis.datasets.synthetic import write_patterns, write_people
 from face_analysis.models.backbone import build_backbone
 from face_analysis.models.weights import save_model
 from face_analysis.zoo.card import BackboneConfig, recognition_card
-from tests.conftest import inside
 from tests.datasets.record_files import labelled, write_records
+from tests.generators.portraits import inside
 
 SMALL = "-e 1 --depth 18 --width 0.125 -b 16 -w 0 --validations 1"
 """Options that make any training a matter of seconds."""

@@ -9,8 +9,6 @@ import pytest
 import simplejpeg
 import tifffile
 import torch
-from image_rarities import deep_png
-from image_seeds import seeds
 from PIL import Image as Pillow
 from PIL import ImageOps
 from pillow_heif import register_heif_opener
@@ -18,6 +16,8 @@ from pillow_heif import register_heif_opener
 from face_analysis.errors import UnreadableImageError
 from face_analysis.images.decode import decode, fit
 from face_analysis.images.normalise import normalise
+from tests.generators.image_rarities import deep_png
+from tests.generators.image_seeds import seeds
 
 register_heif_opener()
 ORIENTATION_TAG = 0x0112

@@ -6,11 +6,11 @@ from collections import Counter
 from collections.abc import Callable
 
 import pytest
-from fuzz_decode import ANSWERS, SHARES, damaged, outcome_of
-from image_seeds import seeds
 
+from benchmarks.fuzz_decode import ANSWERS, SHARES, damaged, outcome_of
 from face_analysis.errors import UnreadableImageError
 from face_analysis.images.decode import check, decode
+from tests.generators.image_seeds import seeds
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")  # Pillow's, of damaged metadata
 

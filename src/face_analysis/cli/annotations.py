@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from face_analysis.cli.actions import run_action
+from face_analysis.cli.main import run_action
 from face_analysis.cli.parser import parse
 from face_analysis.datasets.attributes import Attribute
 from face_analysis.errors import EmptyDataError, UsageError
@@ -165,7 +165,8 @@ def split(arguments: Sequence[str]) -> int:
         write_text(config, to_yaml(options))
         for path, part in zip(places, parts, strict=True):
             _writer(options.format)(path, part)
-            print(f"{path}: {len(part)} images")
+    for path, part in zip(places, parts, strict=True):  # when all is written, as stdout may be closed
+        print(f"{path}: {len(part)} images")
     return 0
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Annotated
 
 from face_analysis.cli.parser import parse
+from face_analysis.datasets.attributes import ATTRIBUTES
 from face_analysis.errors import UsageError
 from face_analysis.machine import MachineOptions, check_machine
 from face_analysis.options import Opt
@@ -53,9 +54,10 @@ def main(arguments: Sequence[str]) -> int:
 
 def _all(folder: Path, options: DemoOptions) -> None:
     machine = _machine(options)
-    _copy_portraits(folder / "portraits")
-    _run(f"predict {folder}/portraits --annotate {folder}/annotated", machine)
-    _run(f"predict -s {folder}/portraits -d {folder}/people", machine)
+    portraits = folder / "portraits"
+    _copy_portraits(portraits)
+    _run("predict", portraits, "--annotate", folder / "annotated", *machine)
+    _run("predict", "-s", portraits, "-d", folder / "people", *machine)
     _attributes(folder, options, machine)
     _matching(folder, machine)
     print("\npictures:")
@@ -65,14 +67,14 @@ def _all(folder: Path, options: DemoOptions) -> None:
     print(f"\npage: {folder}/report/report.html")
 
 
-def _machine(options: DemoOptions) -> str:
+def _machine(options: DemoOptions) -> list[str]:
     """The words that tell a command of the machine what the demo was told of it."""
     told = {item.name: getattr(options, item.name) for item in fields(MachineOptions)}
     changed = {item.name for item in fields(MachineOptions) if told[item.name] != item.default}
-    return " ".join(f"--{name} {value}" for name, value in told.items() if name in changed)
+    return [word for name, value in told.items() if name in changed for word in (f"--{name}", str(value))]
 
 
-def _attributes(folder: Path, options: DemoOptions, machine: str) -> None:
+def _attributes(folder: Path, options: DemoOptions, machine: list[str]) -> None:
     from face_analysis.datasets.synthetic import write_patterns
 
     print(f"\n{options.images} patterns to train on and {options.images // 4} to judge by, in {folder}")
@@ -81,29 +83,26 @@ def _attributes(folder: Path, options: DemoOptions, machine: str) -> None:
         for name, count, seed in (("train", options.images, 1), ("val", options.images // 4, 2))
     }
     for name, image_list in sets.items():
-        _run(f"pack -l {image_list} -s {image_list.parent} -a race -d {folder}/{name}.lmdb")
-    _run(
-        f"train -a race gender age -ts {folder}/train.lmdb -vs {folder}/val.lmdb -o {folder}/run "
-        f"--depth 18 --width 0.125 -e {options.epochs} -b 32 -lr 0.1 --lr_steps {options.epochs - 1} "
-        "--head_lr 10 --validations 1 -w 1 --preset original",
-        machine,
-    )
-    _run(
-        f"predict -s {sets['val'].parent} -i {sets['val']} -m {folder}/run/model.safetensors "
-        f"-d {folder}/predictions --aligned",
-        machine,
-    )
-    _run(f"evaluate -p {folder}/predictions/patterns_predictions.csv -l {sets['val']} -d {folder}/evaluation")
+        _run("pack", "-l", image_list, "-s", image_list.parent, "-a", "race", "-d", folder / f"{name}.lmdb")
+    data = ("-ts", folder / "train.lmdb", "-vs", folder / "val.lmdb", "-o", folder / "run")
+    network = f"--depth 18 --width 0.125 -e {options.epochs} -b 32 -lr 0.1 --lr_steps {options.epochs - 1}"
+    other = "--head_lr 10 --validations 1 -w 1 --preset original"
+    _run("train", "-a", *ATTRIBUTES, *data, *network.split(), *other.split(), *machine)
+    source = ("-s", sets["val"].parent, "-i", sets["val"])
+    model = ("-m", folder / "run" / "model.safetensors")
+    _run("predict", *source, *model, "-d", folder / "predictions", "--aligned", *machine)
+    predictions = folder / "predictions" / "patterns_predictions.csv"
+    _run("evaluate", "-p", predictions, "-l", sets["val"], "-d", folder / "evaluation")
 
 
-def _matching(folder: Path, machine: str) -> None:
+def _matching(folder: Path, machine: list[str]) -> None:
     from face_analysis.datasets.synthetic import write_people
 
     print(f"\n{PEOPLE} patterns in the place of people, {EACH} pictures of each, in {folder}")
     listed = write_people(folder / "patterns", PEOPLE, EACH, seed=3)
-    _run(f"extract -s {listed.parent} -i {listed} -d {folder}/features --aligned", machine)
-    _run(f"match {folder}/features -o {folder}/match --group gender --fmr 0.01")
-    _run(f"report {folder}/match -d {folder}/report --note '{NOTE}'")
+    _run("extract", "-s", listed.parent, "-i", listed, "-d", folder / "features", "--aligned", *machine)
+    _run("match", folder / "features", "-o", folder / "match", "--group", "gender", "--fmr", "0.01")
+    _run("report", folder / "match", "-d", folder / "report", "--note", NOTE)
 
 
 def _empty(folder: Path) -> None:
@@ -124,12 +123,12 @@ def _copy_portraits(folder: Path) -> None:
             shutil.copy(Path(place) / path, folder)
 
 
-def _run(words: str, machine: str = "") -> None:
+def _run(*words: str | Path) -> None:
     """Say and run one command; a demo that fails half-way ends with that command's error."""
     from face_analysis.cli.main import run
 
-    words = f"{words} {machine}".strip()
-    print(f"\n$ face-analysis {words}", flush=True)
-    status = run(shlex.split(words))
+    command = [f"./{word}" if isinstance(word, Path) and str(word)[0] == "-" else str(word) for word in words]
+    print(f"\n$ face-analysis {shlex.join(command)}", flush=True)
+    status = run(command)
     if status != 0:
         sys.exit(status)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
-from face_analysis.cli.actions import run_action
+from face_analysis.cli.main import run_action
 from face_analysis.cli.model_text import about, checks, table
 from face_analysis.cli.parser import parse
 from face_analysis.errors import UsageError

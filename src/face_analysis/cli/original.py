@@ -7,13 +7,14 @@ import sys
 from argparse import ArgumentParser
 from collections.abc import Sequence
 
-from face_analysis.cli.main import run
+from face_analysis.cli.main import prepare_streams, run
 from face_analysis.cli.original_options import SCRIPTS, UNUSED, Script, is_original
 from face_analysis.errors import UsageError
 
 
 def main(name: str, arguments: Sequence[str] | None = None) -> int:
     """Run a script of the original by its file's name; the exit status is the command's."""
+    prepare_streams()
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     try:
         words = translate(name, sys.argv[1:] if arguments is None else arguments)

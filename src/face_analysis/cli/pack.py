@@ -15,7 +15,7 @@ from face_analysis.options import Opt, to_yaml
 from face_analysis.outputs import Overwrite, Resume, claim_file
 
 if TYPE_CHECKING:
-    from face_analysis.datasets.pack import Encoding
+    from face_analysis.datasets.encoding import Encoding
     from face_analysis.datasets.sources import ImageSource
 
 PackAttribute = Literal["race", "gender", "age", "recognition"]
@@ -130,7 +130,7 @@ def _source(options: PackOptions) -> ImageSource:
 
 
 def _encoding(options: PackOptions) -> Encoding | None:
-    from face_analysis.datasets.pack import Encoding
+    from face_analysis.datasets.encoding import Encoding
 
     if not options.align and options.size is None:
         return None if options.mask_source is None or options.keep_masks else Encoding(None, options.quality)

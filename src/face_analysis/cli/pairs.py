@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from face_analysis.cli.actions import run_action
+from face_analysis.cli.main import run_action
 from face_analysis.cli.parser import parse
 from face_analysis.errors import EmptyDataError, MissingFileError, PackedFileError, UsageError
 from face_analysis.files import FailureLog, write_text

@@ -4,44 +4,36 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple, cast
+from typing import Any, NamedTuple, cast
 
-import cv2
 import numpy as np
-import simplejpeg
 from numpy.typing import NDArray
 from tqdm import tqdm
 
 from face_analysis.datasets.attributes import ATTRIBUTES, Attribute, known
+from face_analysis.datasets.encoding import Encoding, read_mask_of
 from face_analysis.datasets.lmdb.format import column_of
 from face_analysis.datasets.lmdb.writer import LmdbWriter
-from face_analysis.datasets.masked import MaskedSource
 from face_analysis.datasets.sources import ImageSource, names_sha256
-from face_analysis.errors import EmptyDataError, UnreadableImageError, UsageError
-from face_analysis.images.chips import FaceCutter
+from face_analysis.errors import (
+    DeadProcessError,
+    EmptyDataError,
+    MissingFileError,
+    UnreadableImageError,
+    UsageError,
+)
 from face_analysis.images.decode import check, decode
-from face_analysis.images.face_masks import decode_mask, fade_outside
+from face_analysis.images.face_masks import decode_mask
 from face_analysis.parallel import in_order_by_processes
-from face_analysis.types import NO_FACE, ImageFailure
+from face_analysis.types import ImageFailure
 from face_analysis.zoo.card import RECOGNITION
 
 CHUNK = 32
 """Images a thread takes at once: handing over each alone would cost as much as reading it."""
-
-
-@dataclass(frozen=True)
-class Encoding:
-    """How images are written anew: the chip that `cutter` makes of each, as JPEG of `quality`, 1 to 100.
-
-    An image in which the cutter finds no face is left out, and listed. Without a cutter an image keeps its
-    size, and one that was no JPEG becomes a PNG.
-    """
-
-    cutter: FaceCutter | None = None
-    quality: int = 95
 
 
 @dataclass(frozen=True)
@@ -87,16 +79,18 @@ def pack(
     """Write the rows of a source where `attribute` (race, gender, age, recognition) is known to an LMDB.
 
     All label columns are kept; images have been seen to decode. Raises UsageError for another attribute or a
-    run resumed with others, EmptyDataError when no row or no image is left, UnreadableImageError where
-    `strict`, and WriteError; the destination then stays as it was.
+    run resumed with others, MissingFileError for a folder of masks that is not there, EmptyDataError when no
+    row or no image is left, UnreadableImageError where `strict`, OutputError, WriteError, and
+    DeadProcessError where a worker was killed, after which `resume` goes on. The destination then stays as it
+    was.
     """
     settings = settings or PackSettings()
-    if settings.masks is not None:
-        source = MaskedSource(source, settings.masks)
+    if settings.masks is not None and not settings.masks.is_dir():
+        raise MissingFileError(settings.masks, "folder of masks")
     labels = source.labels
     rows = _rows(source, attribute)
-    identity = _identity(source, attribute, settings)
-    with LmdbWriter(destination, attribute, list(labels), identity, resume=settings.resume) as writer:
+    facts = _facts(source, settings)
+    with LmdbWriter(destination, attribute, list(labels), facts, resume=settings.resume) as writer:
 
         def labels_of(row: int) -> dict[str, int]:
             return {column: int(values[row]) for column, values in labels.items()}
@@ -105,7 +99,7 @@ def pack(
             if place not in writer.failed:
                 writer.recall(source.name(row), labels_of(row))
         left = rows[writer.done :].tolist()
-        read = _read_ahead(source, left, settings)
+        read = _read_ahead(source, left, settings, destination)
         bar = tqdm(left, desc=f"pack {destination.name}", unit="image", total=len(rows), initial=writer.done)
         for row, one in zip(bar, read, strict=True):
             if not one.reason:
@@ -120,11 +114,19 @@ def pack(
     return PackReport(len(rows) - len(failures), len(source) - len(rows), failures)
 
 
-def _read_ahead(source: ImageSource, rows: list[int], settings: PackSettings) -> Iterator[Read]:
+def _read_ahead(
+    source: ImageSource, rows: list[int], settings: PackSettings, destination: Path
+) -> Iterator[Read]:
     chunks = (rows[start : start + CHUNK] for start in range(0, len(rows), CHUNK))
-    read = partial(_read_chunk, source, settings=settings)
-    for chunk in in_order_by_processes(read, chunks, settings.workers, ahead=2 * max(1, settings.workers)):
-        yield from chunk
+    read, ahead = partial(_read_chunk, source, settings=settings), 2 * max(1, settings.workers)
+    try:
+        for chunk in in_order_by_processes(read, chunks, settings.workers, ahead):
+            yield from chunk
+    except BrokenProcessPool as error:
+        raise DeadProcessError(
+            f"{destination}: a process that reads images was killed; memory may have run out. What is done "
+            "is kept: go on with --resume, and with fewer --workers"
+        ) from error
 
 
 def _read_chunk(source: ImageSource, rows: list[int], settings: PackSettings) -> list[Read]:
@@ -132,15 +134,16 @@ def _read_chunk(source: ImageSource, rows: list[int], settings: PackSettings) ->
 
 
 def _read(source: ImageSource, row: int, settings: PackSettings) -> Read:
-    name = source.name(row)
+    name, masks, encoding = source.name(row), settings.masks, settings.encoding
     try:
-        image, mask = source.read(row), source.read_mask(row)
+        image = source.read(row)
+        mask = source.read_mask(row) if masks is None else read_mask_of(name, masks)
         if settings.blurs:
-            return _encoded(image, name, settings.encoding or Encoding(), mask)
-        if settings.encoding is not None:
+            return Read((encoding or Encoding()).encode(image, name, mask))
+        if encoding is not None:
             if mask is not None:
                 raise UsageError(f"{name} has a mask, which fits the image as it is alone: do not re-encode")
-            return _encoded(image, name, settings.encoding)
+            return Read(encoding.encode(image, name))
         if mask is None:
             check(image, name)
         else:
@@ -150,38 +153,15 @@ def _read(source: ImageSource, row: int, settings: PackSettings) -> Read:
         return Read(b"", reason=str(error))
 
 
-def _encoded(image: bytes, name: str, encoding: Encoding, mask: bytes | None = None) -> Read:
-    """The image as its encoding wants it, with a mask blurred outside the face."""
-    pixels = decode(image, name)
-    if mask is not None:
-        pixels = fade_outside(pixels, decode_mask(mask, f"mask of {name}", pixels.shape))
-    if encoding.cutter is not None:
-        chips = encoding.cutter.cut(pixels, name)
-        if not chips:
-            return Read(b"", reason=f"{name}: {NO_FACE}")
-        pixels = chips[0].pixels
-    elif not image.startswith(b"\xff\xd8"):
-        return Read(cv2.imencode(".png", cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR))[1].tobytes())
-    return Read(simplejpeg.encode_jpeg(np.ascontiguousarray(pixels), encoding.quality))
-
-
-def _identity(source: ImageSource, attribute: str, settings: PackSettings) -> str:
-    """What the packed file depends on, as a hash."""
-    digest = hashlib.sha256(names_sha256(source).encode())
-    masks = settings.masks and (str(settings.masks), settings.keep_masks)
-    digest.update(repr((attribute, _described(settings.encoding), masks)).encode())
-    for column, values in source.labels.items():
-        digest.update(column.encode() + values.tobytes())
-    return digest.hexdigest()
-
-
-def _described(encoding: Encoding | None) -> tuple[object, ...]:
-    if encoding is None:
-        return ()
-    cutter = encoding.cutter
-    if cutter is None:
-        return (encoding.quality,)
-    return (cutter.detector is not None, cutter.which, cutter.whole, cutter.size, encoding.quality)
+def _facts(source: ImageSource, settings: PackSettings) -> dict[str, Any]:
+    """What the packed file depends on beside its attribute, by the names that a message has for it."""
+    facts: dict[str, Any] = {"images": names_sha256(source)}
+    facts["labels"] = {
+        column: hashlib.sha256(values.tobytes()).hexdigest() for column, values in source.labels.items()
+    }
+    if settings.masks is not None:
+        facts |= {"mask_source": str(settings.masks), "keep_masks": settings.keep_masks}
+    return facts | (settings.encoding.facts() if settings.encoding is not None else {})
 
 
 def _rows(source: ImageSource, attribute: str) -> NDArray[np.intp]:

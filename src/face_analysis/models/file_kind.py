@@ -9,6 +9,7 @@ from typing import Literal
 
 from face_analysis.errors import MissingFileError
 from face_analysis.images.formats import sniff
+from face_analysis.inputs import check_input
 from face_analysis.zoo.catalogue import recognise
 
 HEAD = 512
@@ -56,6 +57,7 @@ def kind_of(path: Path) -> FileKind:
         raise MissingFileError(path, "model")
     if path.is_dir():
         return _other("a folder")
+    check_input(path)
     with path.open("rb") as file:
         head = file.read(HEAD)
     if not head:

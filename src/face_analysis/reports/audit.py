@@ -18,19 +18,20 @@ from face_analysis.errors import UnreadableImageError
 from face_analysis.files import write_csv
 from face_analysis.images.decode import decode
 from face_analysis.reports.page import render, thumbnail
+from face_analysis.reports.tables import write_table
 
 MOST_GROUPS, MOST_PICTURES = 100, 8
 """PictureGroup of each kind of finding, and of each group; the page says how many there are."""
 
 
 def write_tables(report: AuditReport, folder: Path) -> None:
-    """Write the CSV files of docs/audit.md. Raises WriteError."""
+    """Write the CSV files of docs/audit.md; copies and groups exactly. Raises WriteError."""
     images = report.images
 
     def named(row: int) -> tuple[str, str]:
         return images.list_name(row), images.path(row)
 
-    write_csv(
+    write_table(
         folder / "unreadable.csv",
         ("list", "path", "reason"),
         ((*named(row), reason) for row, reason in sorted(report.scan.reasons.items())),
@@ -51,7 +52,7 @@ def write_tables(report: AuditReport, folder: Path) -> None:
             {(number, images.path(copy.row)) for number, group in enumerate(report.groups) for copy in group}
         ),
     )
-    write_csv(
+    write_table(
         folder / "contradictions.csv",
         ("group", "attribute", "list", "path", "value"),
         (
@@ -60,7 +61,7 @@ def write_tables(report: AuditReport, folder: Path) -> None:
             for row, value in one.values
         ),
     )
-    write_csv(
+    write_table(
         folder / "leaks.csv",
         ("kind", "what", "list", "path"),
         ((leak.kind, leak.what, *named(row)) for leak in report.leaks for row in leak.rows),
@@ -69,8 +70,8 @@ def write_tables(report: AuditReport, folder: Path) -> None:
     if report.scan.faces_counted:
         odd = np.flatnonzero((report.scan.faces == 0) | (report.scan.faces > 1)).tolist()
         rows = ((*named(row), int(report.scan.faces[row])) for row in odd)
-        write_csv(folder / "faces.csv", ("list", "path", "faces"), rows)
-    write_csv(folder / "counts.csv", ("label", "value", *images.names), _label_counts(report))
+        write_table(folder / "faces.csv", ("list", "path", "faces"), rows)
+    write_table(folder / "counts.csv", ("label", "value", *images.names), _label_counts(report))
 
 
 def write_cleaned(report: AuditReport, cleaning: Cleaning, folder: Path) -> list[tuple[Path, int]]:
@@ -92,7 +93,7 @@ def write_cleaned(report: AuditReport, cleaning: Cleaning, folder: Path) -> list
         row: f"a copy of {images.path(kept)}, which stays in {images.list_name(kept)}"
         for row, kept in cleaning.copy_of.items()
     }
-    write_csv(
+    write_table(
         folder / "left_out.csv",
         ("list", "path", "reason"),
         ((images.list_name(row), images.path(row), why) for row, why in sorted(reasons.items())),

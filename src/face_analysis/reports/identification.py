@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 from face_analysis.evaluation.identification import IdentificationReport, OpenSetPoint
 from face_analysis.evaluation.intervals import Estimate
-from face_analysis.files import whole_file, write_csv, write_text
+from face_analysis.files import whole_file, write_text
 from face_analysis.reports.rate_figures import det_figure, det_rows
 from face_analysis.reports.style import COLOURS, figure_style, section
+from face_analysis.reports.tables import write_table
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -37,13 +38,13 @@ def write_identification(report: IdentificationReport | None, folder: Path) -> N
         (folder / stale).unlink(missing_ok=True)
     if report is None:
         return
-    write_csv(folder / "identification.csv", COLUMNS, _rows(report))
+    write_table(folder / "identification.csv", COLUMNS, _rows(report))
     write_text(folder / "identification.md", f"# Identification\n{identification_tables(report)}\n")
     curves = {}
     if report.curve is not None and report.curve.mated:
         curves = {f"{report.mated:,} mated and {report.non_mated:,} non-mated probes": report.curve}
         header = ("probes", "threshold", "fpir", "fnir")
-        write_csv(folder / "identification_det.csv", header, det_rows(curves))
+        write_table(folder / "identification_det.csv", header, det_rows(curves))
     with figure_style():
         if report.identification_rates:
             _save(cmc_figure(report.identification_rates), folder / "cmc.png")

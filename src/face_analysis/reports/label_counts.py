@@ -21,7 +21,8 @@ from face_analysis.datasets.attributes import (
     Attribute,
     known,
 )
-from face_analysis.reports.style import section
+from face_analysis.reports.style import figure_text, section
+from face_analysis.reports.tables import table_cell
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -40,7 +41,7 @@ def counts_csv(counts: Counts) -> str:
     writer.writerow(["list", "race", "gender", "age", "images"])
     for name, table in counts.items():
         for (race, gender, band), images in np.ndenumerate(table):
-            writer.writerow([name, RACES[race], GENDERS[gender], BANDS[band], images])
+            writer.writerow([table_cell(name), RACES[race], GENDERS[gender], BANDS[band], images])
     return text.getvalue()
 
 
@@ -63,7 +64,7 @@ def labels_csv(attribute: Attribute, labels: Labels) -> str:
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["list", attribute, "images"])
     for name, values in labels.items():
-        writer.writerows([name, code, images] for code, images in _tallied(values))
+        writer.writerows([table_cell(name), code, images] for code, images in _tallied(values))
     return text.getvalue()
 
 
@@ -95,7 +96,7 @@ def counts_figure(counts: Counts) -> Figure:
     panels = figure.subplots(len(counts), squeeze=False, height_ratios=heights)[:, 0]
     for axes, (name, table) in zip(panels, counts.items(), strict=True):
         _panel(axes, table)
-        axes.set_title(f"{name}, n = {table.sum()}")
+        axes.set_title(f"{figure_text(name)}, n = {table.sum()}")
     return figure
 
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from face_analysis.evaluation.error_rates import MIN_EXPECTED_ERRORS, Curve
 from face_analysis.evaluation.verification_by_group import DemographicReport
-from face_analysis.reports.style import COLOURS
+from face_analysis.reports.style import COLOURS, figure_text
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -42,7 +42,7 @@ def det_figure(
     for (label, curve), colour, line in zip(curves.items(), cycle(COLOURS), cycle(LINES), strict=False):
         fmr = drawn_rates(curve.fmr, curve.non_mated)
         fnmr = drawn_rates(curve.fnmr, curve.mated)
-        axes.step(fmr, fnmr, where="pre", color=colour, linestyle=line, label=label)
+        axes.step(fmr, fnmr, where="pre", color=colour, linestyle=line, label=figure_text(label))
     left = log_axis(axes, "x", max(curve.non_mated for curve in curves.values()))
     low = log_axis(axes, "y", max(curve.mated for curve in curves.values()))
     axes.plot([max(left, low), 1], [max(left, low), 1], color="0.35", linestyle="--", linewidth=1)
@@ -110,8 +110,9 @@ def heat_figure(report: DemographicReport, most: int, *, ordered: bool) -> Figur
             axes.text(
                 column, row, text, ha="center", va="center", fontsize=9, color="white" if dark else "black"
             )
-    axes.set_xticks(range(len(names)), names, rotation=45, ha="right", rotation_mode="anchor")
-    axes.set_yticks(range(len(names)), names)
+    shown_names = [figure_text(name) for name in names]
+    axes.set_xticks(range(len(names)), shown_names, rotation=45, ha="right", rotation_mode="anchor")
+    axes.set_yticks(range(len(names)), shown_names)
     if ordered:
         axes.set(xlabel="Group of the gallery", ylabel="Group of the probes")
     axes.set_title(f"FMR at the threshold {report.threshold:.4f}", fontsize=11)

@@ -89,3 +89,8 @@ def figure_style() -> AbstractContextManager[None]:
             "savefig.pad_inches": 0.15,
         }
     )
+
+
+def figure_text(text: str) -> str:
+    """A name as a figure draws it: `$` begins no formula, and bytes that are not UTF-8 are escaped."""
+    return text.encode("utf-8", "backslashreplace").decode().replace("$", r"\$")

@@ -12,10 +12,20 @@ import numpy as np
 
 from face_analysis.evaluation.error_rates import NO_MATED, NO_NON_MATED, Curve, OperatingPoint, at_threshold
 from face_analysis.evaluation.verification import VerificationReport
-from face_analysis.files import whole_file, write_csv, write_text
+from face_analysis.files import whole_file, write_text
 from face_analysis.json_files import write_json
 from face_analysis.reports.rate_figures import det_figure, drawn_rates, log_axis, zero_note
-from face_analysis.reports.style import COLOURS, FEW, STAR, UNSUPPORTED, MeasureText, figure_style, section
+from face_analysis.reports.style import (
+    COLOURS,
+    FEW,
+    STAR,
+    UNSUPPORTED,
+    MeasureText,
+    figure_style,
+    figure_text,
+    section,
+)
+from face_analysis.reports.tables import write_table
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -85,7 +95,7 @@ def roc_figure(reports: Sequence[VerificationReport]) -> Figure:
     axes = figure.subplots()
     for report, colour in zip(reports, cycle(COLOURS), strict=False):
         curve = thinned(report.curve)
-        label = f"{report.name}, {_accuracy(report)}"
+        label = f"{figure_text(report.name)}, {_accuracy(report)}"
         far = drawn_rates(curve.fmr, curve.non_mated)
         axes.step(far, 100 * (1 - curve.fnmr), where="pre", color=colour, label=label)
     log_axis(axes, "x", max(report.curve.non_mated for report in reports))
@@ -162,4 +172,4 @@ def _write_curves(reports: Sequence[VerificationReport], path: Path) -> None:
         for curve in [thinned(report.curve)]
         for row in zip(curve.thresholds, curve.fmr, curve.fnmr, strict=True)
     )
-    write_csv(path, ("set", "threshold", "fmr", "fnmr"), rows)
+    write_table(path, ("set", "threshold", "fmr", "fnmr"), rows)

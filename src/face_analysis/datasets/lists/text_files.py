@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from face_analysis.datasets.kinds import what_is
 from face_analysis.errors import EmptyDataError, ListFormatError, MissingFileError, UsageError
+from face_analysis.inputs import MAX_TEXT, check_input
 
 if TYPE_CHECKING:
     from _csv import Reader
@@ -20,19 +21,25 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 BLANK = " \t"
 _LINE_END = re.compile("\r\n|\r|\n")
+_UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+HEAD = 4096
 
 
 def read_text(path: Path, what: str) -> str:
     """The text of a UTF-8 file, or of a UTF-16 one with a byte order mark; `what` is what errors call it.
 
     Names of files are bytes: those that are not UTF-8 come out as Python names such files, which is logged.
-    Raises MissingFileError, EmptyDataError for a file without text, and UsageError for a folder or a file of
-    another kind.
+    Raises MissingFileError, EmptyDataError for a file without text, and UsageError for a folder, a pipe, more
+    than MAX_TEXT bytes, and a file of another kind.
     """
     if path.is_dir():
         raise UsageError(f"{path} is a folder, not the {what}; give the file")
+    check_input(path, MAX_TEXT)
     try:
-        raw = path.read_bytes()
+        with path.open("rb") as file:
+            raw = file.read(HEAD)
+            if _may_be_text(raw):  # before a large file of another kind is read
+                raw += file.read()
     except (FileNotFoundError, NotADirectoryError):
         raise MissingFileError(path, what) from None
     text = _decoded(path, raw)
@@ -90,13 +97,17 @@ def csv_reader(text: str) -> Reader:
     return csv.reader(io.StringIO(text, newline=""), strict=True, delimiter=delimiter)
 
 
+def _may_be_text(raw: bytes) -> bool:
+    return raw.startswith(_UTF_16) or b"\0" not in raw
+
+
 def _decoded(path: Path, raw: bytes) -> str | None:
     """None where the bytes are no text."""
     try:
-        if raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-            return raw.decode("utf-16")
-        if b"\0" in raw:
+        if not _may_be_text(raw):
             return None
+        if raw.startswith(_UTF_16):
+            return raw.decode("utf-16")
         return raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = len(_LINE_END.split(raw[: error.start].decode("latin-1")))

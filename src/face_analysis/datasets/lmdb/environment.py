@@ -45,13 +45,14 @@ def open_environment(path: Path) -> lmdb.Environment:
         key = (os.getpid(), status.st_dev, status.st_ino)
         environment = _open.get(key)
         if environment is None:
-            environment = _open[key] = _opened(path)
+            environment = _open[key] = opened(path)
     return environment
 
 
-def _opened(path: Path) -> lmdb.Environment:
+def opened(path: Path) -> lmdb.Environment:
+    """A read-only environment that is not shared. Raises PackedFileError for a file that is cut short."""
     try:
-        environment = lmdb.open(os.fspath(path), subdir=False, readonly=True, lock=False, readahead=False)
+        environment = lmdb.open(os.fsencode(path), subdir=False, readonly=True, lock=False, readahead=False)
         pages, page_size = environment.info()["last_pgno"] + 1, environment.stat()["psize"]
     except lmdb.Error as error:
         raise PackedFileError(f"{path}: cannot be opened as LMDB ({error}); pack again") from error

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
 from collections.abc import Sequence
@@ -13,6 +12,7 @@ from typing import Any
 import lmdb
 
 from face_analysis.datasets.lmdb import format as fmt
+from face_analysis.datasets.lmdb.leftover import left_in, locked
 from face_analysis.errors import WriteError
 from face_analysis.files import hidden_name
 
@@ -28,7 +28,8 @@ class UnfinishedLmdb:
     """The hidden file beside `path`, which one process at a time may write, and which becomes `path`.
 
     What it holds follows from the transactions alone, to the last byte, however often the process was killed
-    between them. Every method raises WriteError for what the disk refuses.
+    between them. Every method raises WriteError for what the disk refuses. A link, or a file that is not what
+    a stopped run left, is neither followed nor changed nor removed.
     """
 
     def __init__(self, path: Path) -> None:
@@ -41,21 +42,29 @@ class UnfinishedLmdb:
     def open(self, *, resume: bool) -> dict[str, Any]:
         """Open the file for writing; with `resume` the state of its last transaction is given, if it has one.
 
-        Otherwise it is emptied, and the state is {}.
+        Otherwise it is emptied, and the state is {}. Raises OutputError where something else is in its place.
         """
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._lock = _locked(self._hidden)
-            state = self._state() if resume else {}
-            if state:
+            lock = locked(self._hidden)
+        except OSError as error:
+            raise WriteError(self.path, error) from error
+        try:
+            state = left_in(self._hidden)
+        except BaseException:
+            os.close(lock)
+            raise
+        self._lock = lock
+        try:
+            if state and resume:
                 self._map_size = state["map_size"]  # part of the file's first pages
             else:
-                os.truncate(self._hidden, 0)
+                os.truncate(lock, 0)
             self._open()
         except (OSError, lmdb.Error) as error:
             self.close(keep=True)
             raise WriteError(self.path, error if isinstance(error, OSError) else str(error)) from error
-        return state
+        return state if resume else {}
 
     def get(self, key: bytes) -> bytes:
         """A value that a transaction wrote."""
@@ -110,18 +119,8 @@ class UnfinishedLmdb:
     def _open(self) -> None:
         # The lock on the file keeps other writers away; one sync at the end is enough.
         self._env = lmdb.open(
-            os.fspath(self._hidden), subdir=False, lock=False, sync=False, map_size=self._map_size
+            os.fsencode(self._hidden), subdir=False, lock=False, sync=False, map_size=self._map_size
         )
-
-    def _state(self) -> dict[str, Any]:
-        if self._hidden.stat().st_size == 0:
-            return {}
-        self._open()
-        assert self._env is not None
-        with self._env.begin() as transaction:
-            packed = transaction.get(fmt.PROGRESS)
-        self._env.close()
-        return dict(fmt.decode_value(packed)) if packed else {}
 
     def _put(
         self,
@@ -146,17 +145,6 @@ class UnfinishedLmdb:
         free = shutil.disk_usage(self.path.parent).free
         full = free < max(size, 2**20)
         return WriteError(self.path, f"no space left, {free} bytes free ({error})" if full else str(error))
-
-
-def _locked(path: Path) -> int:
-    """A descriptor of the file, made if absent, that no other process holds. Raises OSError."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(descriptor)
-        raise OSError(0, "another process is writing it") from None
-    return descriptor
 
 
 def _fsync(path: Path) -> None:

@@ -6,13 +6,15 @@ from array import array
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 import numpy as np
 
 from face_analysis.datasets.lmdb import format as fmt
 from face_analysis.datasets.lmdb.unfinished import UnfinishedLmdb
-from face_analysis.errors import EmptyDataError, UsageError
+from face_analysis.errors import DeadProcessError, EmptyDataError, UsageError
 from face_analysis.files import first_reasons
+from face_analysis.journal import check_same_run
 
 BATCH_RECORDS = 2048
 BATCH_BYTES = 32 * 2**20
@@ -23,22 +25,29 @@ class LmdbWriter:
 
     Until then everything goes to a hidden name beside the target; a file that was at the target stays until
     it is replaced. What a killed or interrupted run left there is taken up with `resume`, after the inputs
-    that count as `done`, and ends with the bytes of an undisturbed run; an error removes it. `identity` says
-    what is packed: a file begun with another one is refused with UsageError.
+    that count as `done`, and ends with the bytes of an undisturbed run; an error other than DeadProcessError
+    removes it. `facts` say what is packed, by name, in what MessagePack can hold: a file begun with others is
+    refused with UsageError, which names those that differ.
 
     Raises WriteError where the disk is full, the folder read-only, or another process writes the same file,
-    and EmptyDataError when nothing was added.
+    OutputError where something else is in the hidden file's place, and EmptyDataError when nothing was added.
     """
 
     def __init__(
-        self, path: Path, attribute: str, columns: Sequence[str], identity: str = "", *, resume: bool = False
+        self,
+        path: Path,
+        attribute: str,
+        columns: Sequence[str],
+        facts: Mapping[str, Any] | None = None,
+        *,
+        resume: bool = False,
     ) -> None:
         """`attribute` (race, gender, age or recognition) names the column that is each record's integer."""
         self.path = path
         self.done = 0
         self.failed: dict[int, str] = {}
         self._attribute = attribute
-        self._identity = identity
+        self._facts = {"attribute": attribute, **(facts or {})}
         self._resume = resume
         self._labels = {name: array("q") for name in columns}
         self._record_column = self._labels[fmt.column_of(attribute)]
@@ -50,15 +59,18 @@ class LmdbWriter:
 
     def __enter__(self) -> LmdbWriter:
         state = self._file.open(resume=self._resume)
-        if state and state["identity"] != self._identity:
-            self._file.close(keep=True)
-            raise UsageError(
-                f"{self.path}: the pack to resume was begun with other images, labels or options; give the "
-                "same, or start anew without --resume"
-            )
         if state:
+            self._check(state["facts"])
             self.done, self.failed = state["done"], dict(state["failed"])
         return self
+
+    def _check(self, begun: Mapping[str, Any]) -> None:
+        """Raises UsageError where the file was begun with other facts, or with more."""
+        try:
+            check_same_run(begun, dict.fromkeys((*self._facts, *begun)) | self._facts, self.path)
+        except UsageError:
+            self._file.close(keep=True)
+            raise
 
     def recall(self, name: str, labels: Mapping[str, int]) -> None:
         """Take in a record that an earlier run wrote: for each of its inputs in order but the failed ones."""
@@ -74,7 +86,7 @@ class LmdbWriter:
         self._batch_bytes += len(record)
         self.done += 1
         if len(self._batch) >= BATCH_RECORDS or self._batch_bytes >= BATCH_BYTES:
-            state = {"identity": self._identity, "done": self.done, "failed": list(self.failed.items())}
+            state = {"facts": self._facts, "done": self.done, "failed": list(self.failed.items())}
             self._file.put(self._batch, state)
             self._batch, self._batch_bytes = [], 0
 
@@ -90,7 +102,8 @@ class LmdbWriter:
             if error is None:
                 self._finish()
         finally:
-            self._file.close(keep=error is not None and not isinstance(error, Exception))
+            killed = isinstance(error, DeadProcessError) or not isinstance(error, Exception)
+            self._file.close(keep=error is not None and killed)
 
     def _note(self, name: str, labels: Mapping[str, int]) -> bytes:
         """Keep a record's name and labels; its key."""

@@ -12,6 +12,7 @@ from typing import Any
 from face_analysis.datasets.attributes import ATTRIBUTES, Attribute
 from face_analysis.datasets.predictions.files import PATH_COLUMN, ROWS_AT_ONCE
 from face_analysis.errors import ListFormatError, MissingFileError, MissingPackageError, UsageError
+from face_analysis.inputs import check_input
 
 Row = tuple[int, Sequence[Any]]
 """The line of a row, from 1 (of Parquet, the row), and its cells."""
@@ -42,10 +43,13 @@ def prediction_rows(path: Path, attributes: Sequence[Attribute] = ()) -> Iterato
         raise MissingFileError(path, "predictions")
     if path.is_dir():
         raise UsageError(f"{path}: a folder; give the file in it that `predict` wrote")
+    check_input(path)
     try:
         with path.open("rb") as file:
             head = file.read(HEAD)
         kind = next((words for magic, words in KINDS if head.startswith(magic)), "")
+        if not kind and b"\0" in head and not head.startswith(b"PAR1"):
+            kind = "a file of an unknown kind"
         if kind:
             raise UsageError(f"{path}: {kind}, not predictions; give the file that `predict` wrote")
         if head.startswith(b"PAR1"):

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING
 from face_analysis.evaluation.error_rates import equal_error_rate
 from face_analysis.evaluation.intervals import Estimate
 from face_analysis.evaluation.verification_by_group import DemographicReport
-from face_analysis.files import whole_file, write_csv
+from face_analysis.files import whole_file
 from face_analysis.json_files import write_json
 from face_analysis.reports.matches.report import ALL, MatchReport
 from face_analysis.reports.matches.score_figures import group_score_figure, score_figure, score_rows
 from face_analysis.reports.page import Picture, base64_text
 from face_analysis.reports.rate_figures import det_figure, det_rows, heat_figure
 from face_analysis.reports.style import figure_style
+from face_analysis.reports.tables import write_table
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -46,13 +47,13 @@ def write_match_report(report: MatchReport, folder: Path) -> dict[str, Picture]:
     """
     for stale in NOT_ALWAYS:
         (folder / stale).unlink(missing_ok=True)
-    write_csv(folder / "scores.csv", ("group", "from", "mated", "non_mated"), score_rows(report.histograms))
+    write_table(folder / "scores.csv", ("group", "from", "mated", "non_mated"), score_rows(report.histograms))
     if not report.curves[ALL].lacking:
         header = ("group", "threshold", "fmr", "fnmr")
-        write_csv(folder / "det.csv", header, det_rows(report.curves))
-    write_csv(folder / "rates.csv", RATE_COLUMNS, _rate_rows(report))
+        write_table(folder / "det.csv", header, det_rows(report.curves))
+    write_table(folder / "rates.csv", RATE_COLUMNS, _rate_rows(report))
     if report.demographics is not None:
-        write_csv(folder / "group_rates.csv", GROUP_COLUMNS, _group_rows(report.demographics))
+        write_table(folder / "group_rates.csv", GROUP_COLUMNS, _group_rows(report.demographics))
         write_json(folder / "demographics.json", report.demographics.to_dict())
     pictures = {}
     with figure_style():

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from face_analysis.evaluation.score_histogram import ScoreHistogram
-from face_analysis.reports.style import COLOURS
+from face_analysis.reports.style import COLOURS, figure_text
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -65,7 +65,7 @@ def group_score_figure(histograms: Mapping[str, ScoreHistogram], threshold: floa
         if not histogram.any():
             axes.text(0.5, 0.5, "no pairs", transform=axes.transAxes, ha="center", color="0.35")
         counts = f"{histogram.mated.sum():,} mated, {histogram.non_mated.sum():,} non-mated"
-        axes.set_title(f"{group}: {counts}", loc="left", fontsize=10)
+        axes.set_title(f"{figure_text(group)}: {counts}", loc="left", fontsize=10)
         axes.set_yticks([])
         axes.spines["left"].set_visible(False)
     shown = {

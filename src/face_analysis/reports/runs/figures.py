@@ -11,7 +11,7 @@ import numpy as np
 
 from face_analysis.reports.rate_figures import LINES
 from face_analysis.reports.runs.comparison import RunComparison, RunGroup, is_measure
-from face_analysis.reports.style import COLOURS, MeasureText
+from face_analysis.reports.style import COLOURS, MeasureText, figure_text
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -135,7 +135,7 @@ def _draw_group(axes: Axes, group: RunGroup, column: str, colour: str, line: str
         axes.fill_between(
             common, values.min(axis=0), values.max(axis=0), color=colour, alpha=0.2, linewidth=0
         )
-    label = fill(group.label.replace("$", r"\$"), WIDEST - SAMPLE)
+    label = fill(figure_text(group.label), WIDEST - SAMPLE)
     axes.plot(common, values.mean(axis=0), **style, linestyle=line, linewidth=1.8, label=label)
     for run, curve in zip(runs, curves, strict=True):
         rest = {seen: value for seen, value in curve.items() if seen >= max(common, default=0)}

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from face_analysis.files import whole_file, write_csv
+from face_analysis.files import whole_file
 from face_analysis.reports.page import Picture, Table, base64_text, render
 from face_analysis.reports.runs.comparison import SEED, RunComparison, RunGroup, is_measure, setting_text
 from face_analysis.reports.runs.figures import curve_about, curve_figure, curve_rows, curve_text, is_smoothed
 from face_analysis.reports.runs.training_runs import TrainingRun
 from face_analysis.reports.style import figure_style
+from face_analysis.reports.tables import write_table
 
 CURVE_COLUMNS = ("group", "run", "seed", "epoch", "step", "images", "value")
 MOST_NAMED = 6
@@ -24,11 +25,11 @@ def write_run_report(comparison: RunComparison, folder: Path) -> list[Picture]:
     """
     for stale in folder.glob("curve_*.*"):
         stale.unlink()
-    write_csv(folder / "runs.csv", run_columns(comparison), run_rows(comparison))
+    write_table(folder / "runs.csv", run_columns(comparison), run_rows(comparison))
     pictures = []
     for column in comparison.columns:
         header = (*CURVE_COLUMNS, "smoothed") if is_smoothed(column) else CURVE_COLUMNS
-        write_csv(folder / f"curve_{column}.csv", header, curve_rows(comparison.groups, column))
+        write_table(folder / f"curve_{column}.csv", header, curve_rows(comparison.groups, column))
         path = folder / f"curve_{column}.png"
         with figure_style(), whole_file(path) as partial:
             curve_figure(comparison, column).savefig(partial, format="png")

@@ -1,4 +1,4 @@
-"""Photos with one face for benchmarks, made of the portrait that matplotlib carries."""
+"""The photos of people that packages carry, in the public domain, and photos made of them."""
 
 from __future__ import annotations
 
@@ -11,16 +11,35 @@ from typing import Any
 
 import cv2
 import numpy as np
+from PIL import Image as Pillow
 
 WIDTH, HEIGHT = 640, 480
 
 
-def portrait_photos(count: int) -> list[Path]:
-    """JPEG photos in a temporary folder, the face of each at another place, size and brightness."""
-    spec = find_spec("matplotlib")
+def inside(package: str, *path: str) -> Path:
+    """A file that a package carries."""
+    spec = find_spec(package)
     assert spec is not None
     assert spec.origin is not None
-    portrait = cv2.imread(str(Path(spec.origin).parent / "mpl-data" / "sample_data" / "grace_hopper.jpg"))
+    return Path(spec.origin).parent.joinpath(*path)
+
+
+HOPPER = ("matplotlib", "mpl-data", "sample_data", "grace_hopper.jpg")
+
+
+def hopper() -> Pillow.Image:
+    """Grace Hopper, 512x600, RGB."""
+    return Pillow.open(inside(*HOPPER)).convert("RGB")
+
+
+def astronaut() -> Pillow.Image:
+    """Eileen Collins, 512x512, her face about 110 pixels wide and nearly upright, RGB."""
+    return Pillow.open(inside("skimage", "data", "astronaut.png")).convert("RGB")
+
+
+def portrait_photos(count: int) -> list[Path]:
+    """JPEG photos in a temporary folder, the face of each at another place, size and brightness."""
+    portrait = cv2.imread(str(inside(*HOPPER)))
     rng = np.random.default_rng(0)
     folder = Path(tempfile.mkdtemp())
     atexit.register(shutil.rmtree, folder)

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import io
-from importlib.util import find_spec
-from pathlib import Path
 
 import cv2
 import numpy as np
 import pillow_heif
 import tifffile
-from image_rarities import interlaced_png, old_bmp, run_length_bmp
 from PIL import Image as Pillow
 from PIL import ImageCms
+
+from tests.generators.image_rarities import interlaced_png, old_bmp, run_length_bmp
+from tests.generators.portraits import astronaut
 
 ORIENTATION = 0x0112
 ICC = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
@@ -20,11 +20,7 @@ ICC = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 
 def seeds() -> dict[str, list[bytes]]:
     """For each format the encoded images; the same bytes on every call."""
-    spec = find_spec("skimage")
-    assert spec is not None
-    assert spec.origin is not None
-    with Pillow.open(Path(spec.origin).parent / "data" / "astronaut.png") as photo:
-        whole = photo.convert("RGB")
+    whole = astronaut()
     sizes = [(512, 512), (123, 97), (64, 200), (17, 9), (1, 1)]
     images = [whole.resize(size, Pillow.Resampling.LANCZOS) for size in sizes]
     return {
