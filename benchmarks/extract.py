@@ -22,7 +22,7 @@ from benchmarks.model_speed import Way, options, report, seconds_in_turn
 from face_analysis.bulk import Job, Output, run_bulk
 from face_analysis.datasets.sources import open_source
 from face_analysis.datasets.synthetic import write_patterns
-from face_analysis.images.chips import FaceCutter
+from face_analysis.images.chips import ChipMaker
 from face_analysis.inference.embedder import EmbeddingModel, TorchEmbedder
 from face_analysis.inference.extract import FeatureSink
 from face_analysis.inference.pipeline import FaceBlock, inputs
@@ -56,7 +56,7 @@ def ours(network: Callable[[], Backbone], count: int) -> Callable[[], None]:
         "extract",
         count,
         partial(inputs, source),
-        FaceBlock(FaceCutter(), (EmbeddingModel(embedder),)),
+        FaceBlock(ChipMaker(), (EmbeddingModel(embedder),)),
         FeatureSink(output.main.parent, source, embedder.size, "set"),
         {},
         "",

@@ -16,7 +16,7 @@ import torch
 from benchmarks.model_speed import options, report, seconds_in_turn
 from face_analysis import FaceAnalyzer
 from face_analysis.images.align import CHIP_SIZE, TEMPLATE
-from face_analysis.images.chips import face_cutter
+from face_analysis.images.chips import ChipMaker
 from face_analysis.images.decode import decode
 from face_analysis.images.detect import THRESHOLD
 from face_analysis.inference.attributes import open_models
@@ -70,11 +70,11 @@ def plain_finding(count: int) -> Callable[[], None]:
 def our_finding(count: int) -> Callable[[], None]:
     """As `face-analysis align` does it, but for writing: finding and cutting the chip."""
     keep_freed_memory()
-    cutter, paths = face_cutter(), portrait_photos(count)
+    maker, paths = ChipMaker.with_detector(), portrait_photos(count)
 
     def run() -> None:
         photos = (Input(path.name, partial(_decoded, path)) for path in paths)
-        assert all(len(photo.faces) == 1 for photo in FaceBlock(cutter, keep_chips=True)(photos))
+        assert all(len(photo.faces) == 1 for photo in FaceBlock(maker, keep_chips=True)(photos))
 
     return run
 

@@ -23,7 +23,7 @@ from face_analysis.datasets.predictions.files import PredictionColumns
 from face_analysis.datasets.sources import ImageSource, names_sha256, open_source
 from face_analysis.errors import NoAnswerError, OutputError, UsageError
 from face_analysis.files import whole_file
-from face_analysis.images.chips import FaceCutter
+from face_analysis.images.chips import ChipMaker
 from face_analysis.inference import pipeline
 from face_analysis.inference.align import ChipSink
 from face_analysis.inference.extract import FeatureSink
@@ -68,7 +68,7 @@ class Kind:
             "test",
             len(source),
             partial(inputs, source),
-            FaceBlock(FaceCutter(), (model,), 3, 2, keep_chips=True),
+            FaceBlock(ChipMaker(), (model,), 3, 2, keep_chips=True),
             self.sink(folder, source),
             {"photos": names_sha256(source), "model": weights},
             "options: some\n",

@@ -16,7 +16,7 @@ from onnx import TensorProto, helper, numpy_helper
 from face_analysis.datasets.lists.image_list import read_image_list
 from face_analysis.errors import FeatureSetError, MissingFileError
 from face_analysis.images.align import align_chip
-from face_analysis.images.chips import face_cutter
+from face_analysis.images.chips import ChipMaker
 from face_analysis.images.decode import decode, fit
 from face_analysis.matching.features.feature_set import open_feature_set
 from face_analysis.models.iresnet import IResNet
@@ -45,7 +45,7 @@ def test_photos_become_rows_with_the_embedding_that_opencv_gives_of_their_chip(
     found = open_feature_set(tmp_path / "set")
     assert found.paths == ["both.jpg", "both.jpg", "hopper.jpg", "sub/astronaut.jpg", "sub/turned.jpg"]
     image = decode((photos / "both.jpg").read_bytes(), "both.jpg")
-    faces = [chip.detection for chip in face_cutter().cut(image, "both.jpg")]
+    faces = [chip.detection for chip in ChipMaker.with_detector().cut(image, "both.jpg")]
     for row, face in enumerate(faces):
         assert face is not None
         expected = by_opencv(align_chip(image, face.landmarks))

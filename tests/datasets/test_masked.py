@@ -16,7 +16,7 @@ from face_analysis.datasets.faces import FaceDataset
 from face_analysis.datasets.pack import PackSettings, pack
 from face_analysis.datasets.sources import open_source
 from face_analysis.errors import EmptyDataError, MissingFileError, UnreadableImageError, UsageError
-from face_analysis.images.chips import FaceCutter
+from face_analysis.images.chips import ChipMaker
 from face_analysis.parallel import in_order
 from tests.images.mask_loops import codes_of, loop_by_level, loop_by_weight, picture, png
 
@@ -74,7 +74,7 @@ def test_masks_that_are_kept_give_what_training_blurs(faces: Path, read_plainly:
 
 
 def test_a_picture_is_blurred_at_its_own_size_before_it_is_resized(faces: Path, read_plainly: Reader) -> None:
-    settings = PackSettings(Encoding(FaceCutter(size=32), 100), masks=faces / "masks")
+    settings = PackSettings(Encoding(ChipMaker(size=32), 100), masks=faces / "masks")
     pack(open_source(faces / "images", faces / "list.txt"), faces / "p.lmdb", "age", settings)
     small = pixels(read_plainly(faces / "p.lmdb")[0][2][0])
     blurred = loop_by_weight(picture(64, 64), codes_of(64, 64), float)

@@ -26,7 +26,7 @@ from face_analysis.errors import (
     UsageError,
     WriteError,
 )
-from face_analysis.images.chips import FaceCutter, face_cutter
+from face_analysis.images.chips import ChipMaker
 from face_analysis.images.decode import decode, fit
 from tests.conftest import FACES_OF
 
@@ -252,7 +252,7 @@ def test_images_written_anew_have_the_size_and_look_the_same(
     patterns: Path, tmp_path: Path, read_plainly: Reader
 ) -> None:
     source = open_source(patterns.parent, patterns)
-    encoding = Encoding(FaceCutter(size=64), quality=100)
+    encoding = Encoding(ChipMaker(size=64), quality=100)
     pack(source, tmp_path / "p.lmdb", "race", PackSettings(encoding))
     records, _ = read_plainly(tmp_path / "p.lmdb")
     for row, (image, _) in enumerate(records):
@@ -267,14 +267,14 @@ def test_aligned_photos_become_the_chips_of_their_middle_faces(
 ) -> None:
     names = [*FACES_OF, "sub/broken.jpg"]
     source = open_source(photos, listed(tmp_path, [f"{name} {row}" for row, name in enumerate(names)]))
-    cutter = face_cutter("centre")
-    report = pack(source, tmp_path / "p.lmdb", "recognition", PackSettings(Encoding(cutter, quality=100)))
+    maker = ChipMaker.with_detector("centre")
+    report = pack(source, tmp_path / "p.lmdb", "recognition", PackSettings(Encoding(maker, quality=100)))
     assert [failure.path for failure in report.failures] == ["empty.png", "sub/broken.jpg"]
     assert report.failures[0].reason.endswith("no face found")
     records, _ = read_plainly(tmp_path / "p.lmdb")
     assert [label for _, label in records] == [0, 2, 3, 4]
     for image, row in records:
         name = names[row]
-        (chip,) = cutter.cut(decode((photos / name).read_bytes(), name), name)
+        (chip,) = maker.cut(decode((photos / name).read_bytes(), name), name)
         found = np.asarray(Pillow.open(io.BytesIO(image)), float)
         assert np.abs(found - chip.pixels).mean() < 1.5

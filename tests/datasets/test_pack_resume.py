@@ -23,12 +23,12 @@ from face_analysis.datasets.lmdb.writer import LmdbWriter
 from face_analysis.datasets.pack import PackSettings, pack
 from face_analysis.datasets.sources import FolderSource, ImageSource, open_source
 from face_analysis.errors import OutputError, UsageError
-from face_analysis.images.chips import face_cutter
+from face_analysis.images.chips import ChipMaker
 from face_analysis.images.detect import YuNet
 from face_analysis.parallel import in_order
 from tests.datasets.test_pack import listed
 
-YUNET = face_cutter("centre", whole=True)
+YUNET = ChipMaker.with_detector("centre", whole=True)
 KILLED = """
 import random, os, sys, threading, time
 from pathlib import Path
@@ -133,7 +133,9 @@ def test_a_killed_worker_is_said_so_and_what_is_done_is_kept(patterns: Path, tmp
         (PackSettings(Encoding(YUNET, 90)), "quality"),
         (PackSettings(Encoding(replace(YUNET, size=64, which="largest"))), "size, faces"),
         (
-            PackSettings(Encoding(face_cutter("centre", whole=True, threshold=0.6, rotations=True))),
+            PackSettings(
+                Encoding(ChipMaker.with_detector("centre", whole=True, threshold=0.6, rotations=True))
+            ),
             "threshold, rotations",
         ),
     ],

@@ -9,10 +9,11 @@ import pytest
 import torch
 
 from face_analysis.errors import UsageError
-from face_analysis.images.chips import FaceCutter
-from face_analysis.inference import beside, form
-from face_analysis.inference.beside import Beside, loading, loading_threads
+from face_analysis.images.chips import ChipMaker
+from face_analysis.inference import form
+from face_analysis.inference import loading as loading_module
 from face_analysis.inference.form import FormChoice, begun_form, form_facts, library_choice
+from face_analysis.inference.loading import BackgroundLoading, loading, loading_threads
 from face_analysis.machine import Form, MachineOptions, ThreadOptions
 from face_analysis.models.backbone import build_backbone
 from face_analysis.models.layers import Backbone
@@ -36,7 +37,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> Asked:
         return {text: 9.0 * ("bf16" in text) + 5.0 * ("4 threads" in text) + 1 for text in what["forms"]}
 
     monkeypatch.setattr(form, "remembered", answer)
-    monkeypatch.setattr(beside, "all_threads", lambda: 4)
+    monkeypatch.setattr(loading_module, "all_threads", lambda: 4)
     monkeypatch.setattr(form, "all_threads", lambda: 4)
     return seen
 
@@ -44,7 +45,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> Asked:
 def test_threads_and_then_the_format_are_measured_and_said_once(
     network: Backbone, asked: Asked, caplog: pytest.LogCaptureFixture
 ) -> None:
-    job = Beside("job", lambda: None, 2)
+    job = BackgroundLoading("job", lambda: None, 2)
     with caplog.at_level(logging.INFO):
         taken = FormChoice(MachineOptions(), 8, job).form([network], "faces")
     assert taken == Form("bf16-true", 4)
@@ -131,7 +132,7 @@ def test_the_jobs_beside_run_in_threads_while_the_work_does() -> None:
         together.wait()
         done.append("job")
 
-    Beside("job", job, 2).run(2, together.wait)
+    BackgroundLoading("job", job, 2).run(2, together.wait)
     assert done == ["job", "job"]
 
 
@@ -140,15 +141,15 @@ def test_an_error_of_a_job_is_raised() -> None:
         raise ValueError("broken")
 
     with pytest.raises(ValueError, match="broken"):
-        Beside("job", job, 1).run(1)
+        BackgroundLoading("job", job, 1).run(1)
 
 
 def test_the_threads_of_a_detector_are_the_faster_number(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(beside, "all_threads", lambda: 4)
-    monkeypatch.setattr(beside, "remembered", lambda what, measure: {"1": 30.0, "4": 20.0})
-    work = loading(FaceCutter(), 3)
+    monkeypatch.setattr(loading_module, "all_threads", lambda: 4)
+    monkeypatch.setattr(loading_module, "remembered", lambda what, measure: {"1": 30.0, "4": 20.0})
+    work = loading(ChipMaker(), 3)
     with caplog.at_level(logging.INFO):
         assert loading_threads(ThreadOptions(), work) == 1
     assert (
@@ -158,6 +159,6 @@ def test_the_threads_of_a_detector_are_the_faster_number(
 
 
 def test_loading_chips_searches_none() -> None:
-    work = loading(FaceCutter(), 1)
+    work = loading(ChipMaker(), 1)
     work.run(2)
     assert work.name == "112x112, searched 0 times"

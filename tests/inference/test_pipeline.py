@@ -13,7 +13,7 @@ import pytest
 from face_analysis.bulk import BLOCK, Summary
 from face_analysis.datasets.sources import open_source
 from face_analysis.errors import NoAnswerError, UnreadableImageError, UsageError
-from face_analysis.images.chips import Chip, FaceCutter, face_cutter
+from face_analysis.images.chips import Chip, ChipMaker
 from face_analysis.inference.attributes import AttributePredictor, open_models
 from face_analysis.inference.embedder import EmbeddingModel, open_embedder
 from face_analysis.inference.onnx_form import ModelInput
@@ -22,7 +22,7 @@ from face_analysis.types import AgeEstimate, Image, ImageFailure, Input, Photo
 from tests.conftest import FACES_OF
 
 
-class Squares(FaceCutter):
+class Squares(ChipMaker):
     """As many chips as the picture's first value says, each of that value."""
 
     def cut(self, image: Image, name: str) -> list[Chip]:
@@ -181,7 +181,7 @@ def test_the_block_function_gives_the_same_in_another_process(photos: Path) -> N
         AttributePredictor(open_models("attributes")),
         EmbeddingModel(open_embedder("sface", ModelInput())),
     )
-    block = FaceBlock(face_cutter(), models, keep_chips=True)
+    block = FaceBlock(ChipMaker.with_detector(), models, keep_chips=True)
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
         elsewhere = pool.submit(analysed_elsewhere, block, photos).result()
     assert elsewhere == analysed_elsewhere(block, photos)

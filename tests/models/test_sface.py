@@ -16,7 +16,7 @@ from onnx import TensorProto, helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
 from face_analysis.errors import MissingFileError, ModelMismatchError
-from face_analysis.images.chips import face_cutter
+from face_analysis.images.chips import ChipMaker
 from face_analysis.images.decode import decode
 from face_analysis.machine import Form
 from face_analysis.models.attributes import AttributeNetwork
@@ -60,7 +60,7 @@ def test_the_whole_network_gives_the_embeddings_of_the_files_own_graph(
     real: Path, photos: Path, form: Form, cosine: float
 ) -> None:
     image = decode((photos / "both.jpg").read_bytes(), "both.jpg")
-    chips = [chip.pixels.transpose(2, 0, 1) for chip in face_cutter().cut(image, "both.jpg")]
+    chips = [chip.pixels.transpose(2, 0, 1) for chip in ChipMaker.with_detector().cut(image, "both.jpg")]
     pixels = np.stack(chips).astype(np.float32)
     expected = np.concatenate([onnx_output(real, image[None], "fc1") for image in pixels])
     expected /= np.linalg.norm(expected, axis=1, keepdims=True)

@@ -10,7 +10,7 @@ import pytest
 
 from face_analysis.datasets.sources import open_source
 from face_analysis.errors import ModelMismatchError, UsageError
-from face_analysis.images.chips import FaceCutter
+from face_analysis.images.chips import ChipMaker
 from face_analysis.inference.calibrate import calibrate
 from face_analysis.losses.age import AGE_LOSSES
 from face_analysis.models.weights import load_attributes
@@ -77,8 +77,8 @@ def test_a_distribution_is_calibrated_as_tasks_are_and_one_number_is_not(
         run = train(options(attribute=("age",), age_loss=age_loss, epochs=1, output=tmp_path / age_loss))
         finish_attributes(run)
         models[age_loss] = load_attributes(run.folder.weights)
-    done = calibrate(models["dex"], source, FaceCutter(), workers=1)
+    done = calibrate(models["dex"], source, ChipMaker(), workers=1)
     assert done.card.age_loss == "dex"
     assert done.fit.intervals["coverage"].value >= 0.7
     with pytest.raises(UsageError, match="--age_loss l1 is one number"):
-        calibrate(models["l1"], source, FaceCutter(), workers=1)
+        calibrate(models["l1"], source, ChipMaker(), workers=1)

@@ -61,7 +61,7 @@ def test_a_run_goes_on_with_the_threads_it_began_with_or_those_it_is_told(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("face_analysis.training.hardware.all_threads", lambda: 4)
-    monkeypatch.setattr("face_analysis.inference.beside.all_threads", lambda: 4)
+    monkeypatch.setattr("face_analysis.inference.loading.all_threads", lambda: 4)
     for told, begun, taken in ((0, 3, 3), (2, 3, 2), (0, 8, 4)):
         options = TrainOptions(attribute=("age",), threads=told)
         assert choose(options, Form("32-true", begun)).form.threads == taken

@@ -38,13 +38,13 @@ def main(arguments: Sequence[str]) -> int:
     check_machine(options)
     from face_analysis.bulk import Job, Output, run_bulk
     from face_analysis.datasets.sources import names_sha256, open_source
-    from face_analysis.images.chips import face_cutter
+    from face_analysis.images.chips import ChipMaker
     from face_analysis.inference.align import INDEX, ChipSink
-    from face_analysis.inference.beside import loading, loading_threads
+    from face_analysis.inference.loading import loading, loading_threads
     from face_analysis.inference.pipeline import FaceBlock, inputs
 
     source = open_source(options.source, options.image_list)
-    cutter = face_cutter(
+    maker = ChipMaker.with_detector(
         options.faces, options.min_size, options.threshold, rotations=options.rotations, whole=options.whole
     )
     output, read = Output(options.dest / INDEX), (options.source, options.image_list)
@@ -52,13 +52,13 @@ def main(arguments: Sequence[str]) -> int:
         "align",
         len(source),
         partial(inputs, source),
-        FaceBlock(cutter, workers=options.workers, keep_chips=True),
+        FaceBlock(maker, workers=options.workers, keep_chips=True),
         ChipSink(options.dest, source, options.quality, numbered=options.faces == "all"),
         {"photos": names_sha256(source), **_settings(options)},
         to_yaml(options),
     )
     with output.claim(read, overwrite=options.overwrite, resume=options.resume, pictures=True):
-        use_threads(loading_threads(options, loading(cutter, options.workers)))
+        use_threads(loading_threads(options, loading(maker, options.workers)))
         summary = run_bulk(job, output, resume=options.resume)
     print(output.main)
     summary.tell(output.errors)

@@ -97,20 +97,20 @@ def _scan_settings(options: AuditOptions) -> ScanSettings:
 
     if not options.faces and not options.people:
         return ScanSettings()
-    from face_analysis.images.chips import face_cutter
-    from face_analysis.inference.beside import loading, loading_threads
+    from face_analysis.images.chips import ChipMaker
     from face_analysis.inference.embedder import open_embedder
     from face_analysis.inference.form import FormChoice
+    from face_analysis.inference.loading import loading, loading_threads
     from face_analysis.inference.onnx_form import ModelInput
 
-    cutter = face_cutter("centre")
-    beside = loading(cutter, options.workers)
+    maker = ChipMaker.with_detector("centre")
+    background = loading(maker, options.workers)
     if not options.people:
-        use_threads(loading_threads(options, beside))
-        return ScanSettings(cutter.detector)
-    embedder = open_embedder("sface", ModelInput(), choice=FormChoice(options, AHEAD, beside))
+        use_threads(loading_threads(options, background))
+        return ScanSettings(maker.detector)
+    embedder = open_embedder("sface", ModelInput(), choice=FormChoice(options, AHEAD, background))
     use_threads(embedder.form.threads)
-    return ScanSettings(cutter.detector, embedder)
+    return ScanSettings(maker.detector, embedder)
 
 
 def _table(report: AuditReport) -> str:

@@ -41,10 +41,10 @@ def main(arguments: Sequence[str]) -> int:
     check_machine(options)
     from face_analysis.datasets.sources import open_source
     from face_analysis.files import FailureLog
-    from face_analysis.images.chips import FaceCutter, face_cutter
-    from face_analysis.inference.beside import loading
+    from face_analysis.images.chips import ChipMaker
     from face_analysis.inference.calibrate import calibrate
     from face_analysis.inference.form import FormChoice
+    from face_analysis.inference.loading import loading
     from face_analysis.memory import keep_freed_memory
     from face_analysis.models.weights import load_attributes, save_model
     from face_analysis.reports.attributes.calibration import calibration_table, write_calibration
@@ -54,15 +54,15 @@ def main(arguments: Sequence[str]) -> int:
     model = load_attributes(options.model)
     model = replace(model, card=replace(model.card, mirrored=model.card.mirrored or options.mirror))
     source = open_source(options.source, options.image_list)
-    cutter = face_cutter("centre", whole=True) if options.align else FaceCutter()
+    maker = ChipMaker.with_detector("centre", whole=True) if options.align else ChipMaker()
     read = (options.model, options.source, options.image_list)
-    choice = FormChoice(options, options.batch_size, loading(cutter, options.workers))
+    choice = FormChoice(options, options.batch_size, loading(maker, options.workers))
     form = choice.form([model.network], model.card.name)
     use_threads(form.threads)
     options = replace(options, precision=form.precision, threads=form.threads)
     choice = replace(choice, begun=form)
     with claim_folder(options.dest, read, overwrite=options.overwrite):
-        done = calibrate(model, source, cutter, options.batch_size, options.workers, choice)
+        done = calibrate(model, source, maker, options.batch_size, options.workers, choice)
         failures = FailureLog(options.dest / "errors.csv")
         failures.add(done.failures)
         write_report(done.report, done.labels, done.predictions, options.dest)

@@ -11,8 +11,8 @@ from face_analysis.machine import Form, MachineOptions, check_machine
 from face_analysis.options import Opt
 
 if TYPE_CHECKING:
-    from face_analysis.inference.beside import Beside
     from face_analysis.inference.embedder import Embedder
+    from face_analysis.inference.loading import BackgroundLoading
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +36,11 @@ class EmbedderOptions(MachineOptions):
 
 
 def embedder_of(
-    options: EmbedderOptions, *, flip: bool, beside: Beside | None = None, begun: Form | None = None
+    options: EmbedderOptions,
+    *,
+    flip: bool,
+    background: BackgroundLoading | None = None,
+    begun: Form | None = None,
 ) -> Embedder:
     """The embedder; with `flip` the mirrored chip's embedding is added. Raises UsageError and more.
 
@@ -54,7 +58,7 @@ def embedder_of(
     from face_analysis.machine import use_threads
 
     given = ModelInput(options.colour, options.mean, options.scale, options.output)
-    choice = FormChoice(options, options.batch_size, beside, begun)
+    choice = FormChoice(options, options.batch_size, background, begun)
     embedder = open_embedder(options.model, given, options.depth, options.net_mode, choice)
     use_threads(embedder.form.threads)
     return WithMirror(embedder) if flip else embedder

@@ -41,11 +41,11 @@ def main(arguments: Sequence[str]) -> int:
     _check(options)
     from face_analysis.bulk import Job, Output, run_bulk
     from face_analysis.datasets.sources import names_sha256, open_source
-    from face_analysis.images.chips import FaceCutter, face_cutter
-    from face_analysis.inference.beside import loading
+    from face_analysis.images.chips import ChipMaker
     from face_analysis.inference.embedder import EmbeddingModel
     from face_analysis.inference.extract import FeatureSink
     from face_analysis.inference.form import begun_form, form_facts
+    from face_analysis.inference.loading import loading
     from face_analysis.inference.pipeline import FaceBlock, inputs
     from face_analysis.matching.features.feature_set import INDEX
     from face_analysis.memory import keep_freed_memory
@@ -53,18 +53,18 @@ def main(arguments: Sequence[str]) -> int:
     keep_freed_memory()
     output = Output(options.dest / INDEX)
     source = open_source(options.source, options.image_list)
-    cutter = FaceCutter()
+    maker = ChipMaker()
     if not options.aligned:
-        cutter = face_cutter(options.faces, threshold=options.threshold, whole=options.whole)
+        maker = ChipMaker.with_detector(options.faces, threshold=options.threshold, whole=options.whole)
     form = begun_form(output.begun()) if options.resume else None
-    embedder = embedder_of(options, flip=options.flip, beside=loading(cutter, options.workers), begun=form)
+    embedder = embedder_of(options, flip=options.flip, background=loading(maker, options.workers), begun=form)
     options = replace(options, precision=embedder.form.precision, threads=embedder.form.threads)
-    cutter = replace(cutter, size=embedder.side)
+    maker = replace(maker, size=embedder.side)
     job = Job(
         "extract",
         len(source),
         partial(inputs, source),
-        FaceBlock(cutter, (EmbeddingModel(embedder),), options.batch_size, options.workers),
+        FaceBlock(maker, (EmbeddingModel(embedder),), options.batch_size, options.workers),
         FeatureSink(options.dest, source, embedder.size, options.format),
         {"photos": names_sha256(source), **_settings(options), **form_facts(embedder.form, form)},
         to_yaml(options),

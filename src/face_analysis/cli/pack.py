@@ -135,14 +135,14 @@ def _encoding(options: PackOptions) -> Encoding | None:
     if not options.align and options.size is None:
         return None if options.mask_source is None or options.keep_masks else Encoding(None, options.quality)
     from face_analysis.images.align import CHIP_SIZE
-    from face_analysis.images.chips import FaceCutter, face_cutter
+    from face_analysis.images.chips import ChipMaker
 
-    cutter = FaceCutter()
+    maker = ChipMaker()
     if options.align:
-        cutter = face_cutter("centre", whole=options.whole)
+        maker = ChipMaker.with_detector("centre", whole=options.whole)
         # The workers are processes, which a detector that had run here could hang.
         use_threads(min(options.threads or all_threads() // max(1, options.workers), all_threads()) or 1)
-    return Encoding(replace(cutter, size=options.size or CHIP_SIZE), options.quality)
+    return Encoding(replace(maker, size=options.size or CHIP_SIZE), options.quality)
 
 
 def destination(options: PackOptions) -> Path:

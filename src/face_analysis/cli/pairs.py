@@ -19,7 +19,7 @@ from face_analysis.outputs import Overwrite, claim_folder
 if TYPE_CHECKING:
     from face_analysis.datasets.pairs.pairs import Pairs
     from face_analysis.datasets.sources import ImageSource
-    from face_analysis.images.chips import FaceCutter
+    from face_analysis.images.chips import ChipMaker
 
 
 CFP = ("cfp_ff", "cfp_fp")
@@ -71,8 +71,8 @@ def _build_photos(options: BuildOptions) -> int:
     from face_analysis.datasets.pairs.pairs import draw_pairs, number_images
     from face_analysis.datasets.pairs.protocols import read_protocol
     from face_analysis.datasets.sources import FolderSource
-    from face_analysis.images.chips import face_cutter
-    from face_analysis.inference.beside import loading, loading_threads
+    from face_analysis.images.chips import ChipMaker
+    from face_analysis.inference.loading import loading, loading_threads
 
     assert options.protocol is not None
     if options.dest is None:
@@ -87,14 +87,14 @@ def _build_photos(options: BuildOptions) -> int:
     images, pairs = number_images(drawn)
     name = options.name or (listed.stem if options.protocol in ("list", "people") else options.protocol)
     source = FolderSource(ImageList(listed, images), options.source)
-    cutter = face_cutter("centre", whole=True)
-    use_threads(loading_threads(options, loading(cutter, options.workers)))
-    return _build(options, options.dest / name, source, pairs, cutter)
+    maker = ChipMaker.with_detector("centre", whole=True)
+    use_threads(loading_threads(options, loading(maker, options.workers)))
+    return _build(options, options.dest / name, source, pairs, maker)
 
 
 def _build_bins(options: BuildOptions) -> int:
     from face_analysis.datasets.pairs.bins import BinSource
-    from face_analysis.images.chips import FaceCutter
+    from face_analysis.images.chips import ChipMaker
 
     if not options.source.exists():
         raise MissingFileError(options.source, "source of pairs")
@@ -106,7 +106,7 @@ def _build_bins(options: BuildOptions) -> int:
         folder = (options.dest or path.parent) / (options.name or path.stem)
         try:
             source = BinSource(path)
-            status = max(status, _build(options, folder, source, source.pairs, FaceCutter()))
+            status = max(status, _build(options, folder, source, source.pairs, ChipMaker()))
         except (PackedFileError, EmptyDataError) as error:
             if len(bins) == 1:
                 raise
@@ -130,13 +130,13 @@ def _bins(source: Path) -> list[Path]:
     return [source]
 
 
-def _build(options: BuildOptions, folder: Path, source: ImageSource, pairs: Pairs, cutter: FaceCutter) -> int:
+def _build(options: BuildOptions, folder: Path, source: ImageSource, pairs: Pairs, maker: ChipMaker) -> int:
     from face_analysis.inference.verify import build_pairs
 
     read = (options.source, source.origin, options.pairs)
     with claim_folder(folder, read, overwrite=options.overwrite):
         failures = FailureLog(folder / "errors.csv")
-        built = build_pairs(source, pairs, cutter, folder, failures, options.workers)
+        built = build_pairs(source, pairs, maker, folder, failures, options.workers)
         write_text(folder / "config.yaml", to_yaml(options))
     print(
         f"{folder}: {len(built.images)} images, {int((~built.found).sum())} without a face found; "

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from face_analysis.datasets.attributes import Attribute
     from face_analysis.datasets.predictions.files import PredictionColumns, PredictionLayout
     from face_analysis.datasets.sources import ImageSource
-    from face_analysis.images.chips import FaceCutter
+    from face_analysis.images.chips import ChipMaker
     from face_analysis.inference.attributes import AttributePredictor, PredictionModel
     from face_analysis.inference.pipeline import FaceBlock
     from face_analysis.machine import Form
@@ -78,10 +78,10 @@ def main(arguments: Sequence[str]) -> int:
         "age": options.age_model,
     }
     models = open_models(_joint_model(options), separate, options.depth, options.net_mode)
-    source, cutter = _source(options), _cutter(options)
+    source, maker = _source(options), _chip_maker(options)
     if options.dest is None:
-        return _print(options, source, cutter, _predictor(options, models, cutter, None))
-    return _write(options, options.dest, source, cutter, models)
+        return _print(options, source, maker, _predictor(options, models, maker, None))
+    return _write(options, options.dest, source, maker, models)
 
 
 def _joint_model(options: PredictOptions) -> str | None:
@@ -104,12 +104,12 @@ def _source(options: PredictOptions) -> ImageSource:
     return open_photos(options.photos) if options.photos else open_source(options.source, options.image_list)
 
 
-def _cutter(options: PredictOptions) -> FaceCutter:
-    from face_analysis.images.chips import FaceCutter, face_cutter
+def _chip_maker(options: PredictOptions) -> ChipMaker:
+    from face_analysis.images.chips import ChipMaker
 
     if options.aligned:
-        return FaceCutter()
-    return face_cutter(
+        return ChipMaker()
+    return ChipMaker.with_detector(
         options.faces, options.min_size, options.threshold, rotations=options.rotations, whole=options.whole
     )
 
@@ -118,7 +118,7 @@ def _write(
     options: PredictOptions,
     dest: Path,
     source: ImageSource,
-    cutter: FaceCutter,
+    maker: ChipMaker,
     models: dict[Attribute, PredictionModel],
 ) -> int:
     from face_analysis.bulk import Job, Output, run_bulk
@@ -132,7 +132,7 @@ def _write(
     name = origin.name if origin.is_dir() else origin.stem
     output = Output(dest / f"{name}_predictions{SUFFIXES[options.layout]}", f"{name}_")
     form = begun_form(output.begun()) if options.resume else None
-    predictor = _predictor(options, models, cutter, form)
+    predictor = _predictor(options, models, maker, form)
     options = replace(options, precision=predictor.form.precision, threads=predictor.form.threads)
     claim = output.claim(_read(options, source), overwrite=options.overwrite, resume=options.resume)
     with claim, _copies(options, source) as annotate:
@@ -140,8 +140,8 @@ def _write(
             "predict",
             len(source),
             partial(inputs, source),
-            _block(options, cutter, predictor),
-            PredictionSink(output.main, options.layout, _columns(cutter, predictor), source, annotate),
+            _block(options, maker, predictor),
+            PredictionSink(output.main, options.layout, _columns(maker, predictor), source, annotate),
             {"photos": names_sha256(source), **_settings(options), **form_facts(predictor.form, form)},
             to_yaml(options),
         )
@@ -151,11 +151,11 @@ def _write(
     return summary.exit_code
 
 
-def _block(options: PredictOptions, cutter: FaceCutter, predictor: AttributePredictor) -> FaceBlock:
+def _block(options: PredictOptions, maker: ChipMaker, predictor: AttributePredictor) -> FaceBlock:
     from face_analysis.inference.pipeline import FaceBlock
 
     return FaceBlock(
-        cutter,
+        maker,
         (predictor,),
         options.batch_size,
         options.workers,
@@ -163,30 +163,30 @@ def _block(options: PredictOptions, cutter: FaceCutter, predictor: AttributePred
     )
 
 
-def _columns(cutter: FaceCutter, predictor: AttributePredictor) -> PredictionColumns:
+def _columns(maker: ChipMaker, predictor: AttributePredictor) -> PredictionColumns:
     from face_analysis.datasets.predictions.files import PredictionColumns
 
     return PredictionColumns(
-        predictor.attributes, located=cutter.detector is not None, intervals=predictor.gives_intervals
+        predictor.attributes, located=maker.detector is not None, intervals=predictor.gives_intervals
     )
 
 
 def _predictor(
-    options: PredictOptions, models: dict[Attribute, PredictionModel], cutter: FaceCutter, form: Form | None
+    options: PredictOptions, models: dict[Attribute, PredictionModel], maker: ChipMaker, form: Form | None
 ) -> AttributePredictor:
     from face_analysis.inference.attributes import AttributePredictor
-    from face_analysis.inference.beside import loading
     from face_analysis.inference.form import FormChoice
+    from face_analysis.inference.loading import loading
     from face_analysis.machine import use_threads
 
-    beside = loading(cutter, options.workers)
-    predictor = AttributePredictor(models, FormChoice(options, options.batch_size, beside, form))
+    background = loading(maker, options.workers)
+    predictor = AttributePredictor(models, FormChoice(options, options.batch_size, background, form))
     use_threads(predictor.form.threads)
     return predictor
 
 
 def _print(
-    options: PredictOptions, source: ImageSource, cutter: FaceCutter, predictor: AttributePredictor
+    options: PredictOptions, source: ImageSource, maker: ChipMaker, predictor: AttributePredictor
 ) -> int:
     from face_analysis.bulk import Summary
     from face_analysis.cli.printed import print_photos
@@ -196,12 +196,12 @@ def _print(
     with _copies(options, source) as annotate:
 
         def photos() -> Iterator[Photo]:
-            for row, photo in enumerate(_block(options, cutter, predictor)(inputs(source))):
+            for row, photo in enumerate(_block(options, maker, predictor)(inputs(source))):
                 summary.add(photo)
                 yield _joined(photo, source, row) if options.format == "original" else photo
                 annotate(row, photo)
 
-        print_photos(photos(), options.format, _columns(cutter, predictor))
+        print_photos(photos(), options.format, _columns(maker, predictor))
     summary.check_answers()
     return summary.exit_code
 

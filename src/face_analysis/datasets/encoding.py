@@ -11,7 +11,7 @@ import numpy as np
 import simplejpeg
 
 from face_analysis.errors import UnreadableImageError
-from face_analysis.images.chips import FaceCutter
+from face_analysis.images.chips import ChipMaker
 from face_analysis.images.decode import decode
 from face_analysis.images.detect import YuNet
 from face_analysis.images.face_masks import decode_mask, fade_outside
@@ -22,13 +22,13 @@ from face_analysis.zoo.catalogue import file_sha256
 
 @dataclass(frozen=True)
 class Encoding:
-    """How images are written anew: the chip that `cutter` makes of each, as JPEG of `quality`, 1 to 100.
+    """How images are written anew: the chip that `maker` makes of each, as JPEG of `quality`, 1 to 100.
 
-    An image in which the cutter finds no face is left out, and listed. Without a cutter an image keeps its
+    An image in which the maker finds no face is left out, and listed. Without a maker an image keeps its
     size, and one that was no JPEG becomes a PNG.
     """
 
-    cutter: FaceCutter | None = None
+    maker: ChipMaker | None = None
     quality: int = 95
 
     def encode(self, image: bytes, name: str, mask: bytes | None = None) -> bytes:
@@ -39,8 +39,8 @@ class Encoding:
         pixels = decode(image, name)
         if mask is not None:
             pixels = fade_outside(pixels, decode_mask(mask, f"mask of {name}", pixels.shape))
-        if self.cutter is not None:
-            chips = self.cutter.cut(pixels, name)
+        if self.maker is not None:
+            chips = self.maker.cut(pixels, name)
             if not chips:
                 raise UnreadableImageError(f"{name}: {NO_FACE}")
             pixels = chips[0].pixels
@@ -52,9 +52,9 @@ class Encoding:
     def facts(self) -> dict[str, Any]:
         """What the encoded images depend on, by name; a detector counts by the content of its file."""
         facts: dict[str, Any] = {"quality": self.quality}
-        if self.cutter is not None:
-            detector = self.cutter.detector
-            facts |= {"size": self.cutter.size, "whole": self.cutter.whole, "faces": self.cutter.which}
+        if self.maker is not None:
+            detector = self.maker.detector
+            facts |= {"size": self.maker.size, "whole": self.maker.whole, "faces": self.maker.which}
             facts["align"] = detector is not None
             if isinstance(detector, YuNet):
                 facts["detector"] = file_sha256(detector.model)

@@ -16,7 +16,7 @@ from face_analysis.datasets.lists.image_list import codes_of
 from face_analysis.datasets.lmdb.format import UNNAMED
 from face_analysis.datasets.sources import ImageSource
 from face_analysis.errors import EmptyDataError, UnreadableImageError
-from face_analysis.images.chips import FaceCutter
+from face_analysis.images.chips import ChipMaker
 from face_analysis.images.decode import decode
 from face_analysis.images.face_masks import Codes, blur_outside, decode_mask
 from face_analysis.types import Image, ImageFailure
@@ -49,7 +49,7 @@ class FaceDataset(Dataset[FaceBatch]):
     """The rows of a source where at least one of the label `columns` is known.
 
     `rows` int64 (N,) are their rows in the source, `labels` int64 (N, columns) their labels, -1 unknown;
-    `left_out` counts, for each column, all rows of the source where it is not known. `cutter` makes the
+    `left_out` counts, for each column, all rows of the source where it is not known. `maker` makes the
     chip of an image, which must give one; its default takes images as aligned faces. With `use_mask` images
     are blurred outside the face by the masks stored with them, before they are cut. Raises EmptyDataError
     when no row is left.
@@ -59,12 +59,12 @@ class FaceDataset(Dataset[FaceBatch]):
         self,
         source: ImageSource,
         columns: Sequence[Column],
-        cutter: FaceCutter | None = None,
+        maker: ChipMaker | None = None,
         use_mask: bool = False,
     ) -> None:
         self.source = source
         self.columns = tuple(columns)
-        self.cutter = cutter or FaceCutter()
+        self.maker = maker or ChipMaker()
         self.use_mask = use_mask
         labels = np.stack([_column(source, name, self.columns) for name in self.columns], axis=1)
         usable = np.stack([known(name, labels[:, i]) for i, name in enumerate(self.columns)], axis=1)
@@ -106,7 +106,7 @@ class FaceDataset(Dataset[FaceBatch]):
                 read.append(index)
             except UnreadableImageError as error:
                 failures.append(ImageFailure(self.source.name(int(row)), str(error)))
-        pixels = np.stack(chips) if chips else np.zeros((0, self.cutter.size, self.cutter.size, 3), np.uint8)
+        pixels = np.stack(chips) if chips else np.zeros((0, self.maker.size, self.maker.size, 3), np.uint8)
         chosen = np.array(read, np.int64)
         labels, rows = torch.from_numpy(self.labels[chosen]), torch.from_numpy(self.rows[chosen])
         return FaceBatch(torch.from_numpy(pixels).permute(0, 3, 1, 2), labels, rows, failures)
@@ -132,7 +132,7 @@ class FaceDataset(Dataset[FaceBatch]):
         picture, mask = self.read(row)
         if mask is not None:
             picture = blur_outside(picture, mask)
-        return self.cutter.cut(picture, self.source.name(row))[0].pixels
+        return self.maker.cut(picture, self.source.name(row))[0].pixels
 
 
 def _column(source: ImageSource, name: Column, wanted: Sequence[Column]) -> NDArray[np.int64]:

@@ -23,8 +23,10 @@ class Chip(NamedTuple):
 
 
 @dataclass(frozen=True)
-class FaceCutter:
-    """Finds and aligns faces; without a detector every picture is one face that is aligned already.
+class ChipMaker:
+    """Makes the chips of a photo: it finds and aligns faces, or resizes a photo that is one aligned face.
+
+    The second is what it does without a detector.
 
     `which` faces are wanted and from what size (longer side of the box, in pixels). With `whole` a picture
     in which none is found is taken whole, so that each gives at least one chip. `borders` says what a chip
@@ -39,6 +41,21 @@ class FaceCutter:
     size: int = CHIP_SIZE
     borders: Literal["black", "mixed"] = "black"
 
+    @classmethod
+    def with_detector(
+        cls,
+        which: Wanted = "all",
+        min_size: float = 0,
+        threshold: float = THRESHOLD,
+        *,
+        rotations: bool = False,
+        whole: bool = False,
+    ) -> ChipMaker:
+        """One with the detector of the zoo. Raises UsageError for a threshold or size out of range."""
+        if not 0 < threshold < 1 or min_size < 0:
+            raise UsageError("the threshold must lie between 0 and 1, and the smallest size be at least 0")
+        return cls(YuNet(find("yunet"), threshold, rotations=rotations), which, min_size, whole)
+
     def cut(self, image: Image, name: str) -> list[Chip]:
         """The chips of RGB uint8 (H, W, 3), from left to right; `name` is the image's."""
         if self.detector is None:
@@ -47,20 +64,6 @@ class FaceCutter:
         border = BORDERS[_hash(name) % len(BORDERS)] if self.borders == "mixed" else BORDERS[0]
         chips = [Chip(align_chip(image, face.landmarks, self.size, border), face) for face in faces]
         return chips or ([Chip(fit(image, self.size), None)] if self.whole else [])
-
-
-def face_cutter(
-    which: Wanted = "all",
-    min_size: float = 0,
-    threshold: float = THRESHOLD,
-    *,
-    rotations: bool = False,
-    whole: bool = False,
-) -> FaceCutter:
-    """A cutter with the detector of the zoo. Raises UsageError for a threshold or size out of range."""
-    if not 0 < threshold < 1 or min_size < 0:
-        raise UsageError("the threshold must lie between 0 and 1, and the smallest size be at least 0")
-    return FaceCutter(YuNet(find("yunet"), threshold, rotations=rotations), which, min_size, whole)
 
 
 def _hash(name: str) -> int:

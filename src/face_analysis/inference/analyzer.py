@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from face_analysis.errors import MissingFileError, NoAnswerError, UnreadableImageError, UsageError
 from face_analysis.images.boxes import Wanted
-from face_analysis.images.chips import FaceCutter, face_cutter
+from face_analysis.images.chips import ChipMaker
 from face_analysis.images.decode import decode
 from face_analysis.images.detect import THRESHOLD
 from face_analysis.images.limits import read_picture_file
@@ -53,10 +53,10 @@ class FaceAnalyzer:
         device: str = "auto",
         precision: Precision = "auto",
     ) -> None:
-        self.cutter = (
-            FaceCutter()
+        self.maker = (
+            ChipMaker()
             if aligned
-            else face_cutter(faces, min_size, threshold, rotations=rotations, whole=whole)
+            else ChipMaker.with_detector(faces, min_size, threshold, rotations=rotations, whole=whole)
         )
         self.predictor = AttributePredictor(open_models(model), library_choice(device, precision))
 
@@ -99,7 +99,7 @@ class FaceAnalyzer:
         return self._block(batch_size, workers)(loaded)
 
     def _block(self, batch_size: int = 96, workers: int = 1) -> FaceBlock:
-        return FaceBlock(self.cutter, (self.predictor,), batch_size, workers)
+        return FaceBlock(self.maker, (self.predictor,), batch_size, workers)
 
 
 def _input(photo: object, position: int) -> Input:

@@ -18,7 +18,7 @@ from face_analysis.datasets.sources import ImageSource
 from face_analysis.errors import UsageError
 from face_analysis.evaluation.attributes_by_group import EvaluationReport, evaluate
 from face_analysis.evaluation.fit_calibration import CalibrationFit, fit_calibration
-from face_analysis.images.chips import FaceCutter
+from face_analysis.images.chips import ChipMaker
 from face_analysis.inference.attributes import (
     AttributePredictor,
     PredictedArrays,
@@ -51,14 +51,14 @@ class CalibratedModel:
 def calibrate(
     model: LoadedModel[AttributeNetwork],
     source: ImageSource,
-    cutter: FaceCutter,
+    maker: ChipMaker,
     batch_size: int = 96,
     workers: int = 2,
     choice: FormChoice | None = None,
 ) -> CalibratedModel:
     """Fit the calibration of a model on a random half of labelled photos, and measure it on the rest.
 
-    The cutter has to give one chip a photo. `choice` says in which form the model runs. A bar on stderr shows
+    The maker has to give one chip a photo. `choice` says in which form the model runs. A bar on stderr shows
     the photos. Raises EmptyDataError for too few labels, UsageError for a model whose age is one number, and
     NoAnswerError for one that gives no finite numbers.
     """
@@ -70,7 +70,7 @@ def calibrate(
         )
     uncalibrated = PredictionModel(model.network, {}, model.card.mirrored)
     plain = AttributePredictor(dict.fromkeys(names, uncalibrated), choice)
-    found = FaceBlock(cutter, batch_size=batch_size, workers=workers, keep_chips=True)(inputs(source))
+    found = FaceBlock(maker, batch_size=batch_size, workers=workers, keep_chips=True)(inputs(source))
     photos = iter(tqdm(found, total=len(source), desc="calibrate", unit=" photos"))
     logits, rows, failures = _logits(plain, photos, batch_size)
     Summary(len(source), len(rows), failures).check_answers()

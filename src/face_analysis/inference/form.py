@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from face_analysis.errors import UsageError
-from face_analysis.inference.beside import LEAST, Beside, thread_counts, threads_kept
+from face_analysis.inference.loading import LEAST, BackgroundLoading, thread_counts, threads_kept
 from face_analysis.machine import Form, MachineOptions, Precision, all_threads, device_of, use_threads
 from face_analysis.models.attributes import AttributeNetwork
 from face_analysis.models.layers import Backbone
@@ -33,7 +33,7 @@ class FormChoice:
 
     asked: MachineOptions = field(default_factory=MachineOptions)
     batch_size: int = 96
-    beside: Beside | None = None
+    background: BackgroundLoading | None = None
     begun: Form | None = None
     own_threads: bool = True
 
@@ -59,7 +59,7 @@ class FormChoice:
             found = measured(
                 self._formats(networks, exact),
                 threads,
-                lambda forms: self._rates(networks, forms, self.beside, time.perf_counter),
+                lambda forms: self._rates(networks, forms, self.background, time.perf_counter),
                 lambda forms, clock: self._rates(networks, forms, None, clock),
             )
         if found.text:
@@ -87,7 +87,11 @@ class FormChoice:
         return [*formats, Form("16-mixed")] if self.device.type == "cuda" else formats
 
     def _rates(
-        self, networks: Networks, forms: list[Form], beside: Beside | None, clock: Callable[[], float]
+        self,
+        networks: Networks,
+        forms: list[Form],
+        background: BackgroundLoading | None,
+        clock: Callable[[], float],
     ) -> dict[Form, float]:
         """Images a second in each form."""
         device, by_text = self.device, {form.text: form for form in forms}
@@ -98,13 +102,13 @@ class FormChoice:
             "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
             "batch": self.batch_size,
             "forms": list(by_text),
-            "beside": None if beside is None else [beside.name, beside.workers],
+            "beside": None if background is None else [background.name, background.workers],
         }
 
         def measure() -> dict[str, float]:
-            ways = {form.text: _way(networks, form, device, most, beside) for form in forms}
+            ways = {form.text: _way(networks, form, device, most, background) for form in forms}
             able = {text: way for text, way in ways.items() if way is not None}
-            least = 1 if beside is None else min(LEAST, most)
+            least = 1 if background is None else min(LEAST, most)
             return images_per_second(able, most, least, clock=self._clock(clock)) if able else {}
 
         found = remembered(what, measure)
@@ -134,7 +138,7 @@ def begun_form(facts: Mapping[str, Any]) -> Form | None:
 
 
 def _way(
-    networks: Networks, form: Form, device: torch.device, most: int, beside: Beside | None
+    networks: Networks, form: Form, device: torch.device, most: int, background: BackgroundLoading | None
 ) -> Callable[[int], object] | None:
     """The form's work of so many images; None for a form whose numbers overflow."""
     formed: list[AttributeNetwork | Backbone] = [for_inference(network, device, form) for network in networks]
@@ -146,13 +150,13 @@ def _way(
         # To look at the numbers waits for a GPU too.
         return all(_finite(network(images[:count])) for network in formed)
 
-    def run_beside(count: int) -> None:
-        assert beside is not None
-        beside.run(count, lambda: run(count))
+    def run_with_loading(count: int) -> None:
+        assert background is not None
+        background.run(count, lambda: run(count))
 
     if not run(1):
         return None
-    return run if beside is None else run_beside
+    return run if background is None else run_with_loading
 
 
 def _finite(output: Any) -> bool:

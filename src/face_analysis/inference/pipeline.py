@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from face_analysis.bulk import BLOCK
 from face_analysis.datasets.sources import ImageSource
 from face_analysis.errors import FaceAnalysisError, MissingFileError, UnreadableImageError
-from face_analysis.images.chips import FaceCutter
+from face_analysis.images.chips import ChipMaker
 from face_analysis.images.decode import decode
 from face_analysis.parallel import in_order
 from face_analysis.types import Face, Image, ImageFailure, Input, Photo
@@ -39,7 +39,7 @@ class FaceBlock:
     faces are the same wherever its block of BLOCK photos begins at a multiple of BLOCK.
     """
 
-    cutter: FaceCutter
+    maker: ChipMaker
     models: tuple[ChipModel, ...] = ()
     batch_size: int = 96
     workers: int = 2
@@ -82,7 +82,7 @@ class FaceBlock:
             pixels = photo.load()
         except (UnreadableImageError, MissingFileError) as error:
             return Photo(photo.name, failure=ImageFailure(photo.name, str(error)))
-        chips = self.cutter.cut(pixels, photo.name)
+        chips = self.maker.cut(pixels, photo.name)
         faces = tuple(Face(photo.name, chip.detection, chip=chip.pixels) for chip in chips)
         return Photo(photo.name, faces, pixels=pixels if self.keep_pixels else None)
 

@@ -14,7 +14,7 @@ from face_analysis.datasets.sources import ImageSource
 from face_analysis.errors import NoAnswerError
 from face_analysis.evaluation.verification import VerificationReport, verify_pairs
 from face_analysis.files import FailureLog
-from face_analysis.images.chips import FaceCutter
+from face_analysis.images.chips import ChipMaker
 from face_analysis.inference.embedder import Embedder
 from face_analysis.inference.embeddings import Embeddings, faults
 from face_analysis.inference.pipeline import FaceBlock, inputs
@@ -69,17 +69,17 @@ def embed_all(pair_set: PairSet, embedder: Embedder, batch_size: int) -> Embeddi
 
 
 def build_pairs(
-    source: ImageSource, pairs: Pairs, cutter: FaceCutter, folder: Path, failures: FailureLog, workers: int
+    source: ImageSource, pairs: Pairs, maker: ChipMaker, folder: Path, failures: FailureLog, workers: int
 ) -> PairSet:
     """Write the set `folder` of the source's images, of which `pairs` are rows, and open it.
 
-    `cutter` makes one chip of each image: it takes aligned faces as they are, or looks for one face and takes
+    `maker` makes one chip of each image: it takes aligned faces as they are, or looks for one face and takes
     a photo whole where it finds none. Images that cannot be read go to `failures`, and the pairs with them
     are left out. Raises EmptyDataError when no pair is left, and WriteError.
     """
 
     def chips() -> Iterator[tuple[Image, bool] | None]:
-        photos = FaceBlock(cutter, workers=workers, keep_chips=True)(inputs(source))
+        photos = FaceBlock(maker, workers=workers, keep_chips=True)(inputs(source))
         for photo in tqdm(photos, total=len(source), desc=f"pairs {folder.name}", unit=" images"):
             if photo.failure is not None:
                 failures.add([photo.failure])
@@ -87,7 +87,7 @@ def build_pairs(
             else:
                 (face,) = photo.faces
                 assert face.chip is not None
-                yield face.chip, face.detection is not None or cutter.detector is None
+                yield face.chip, face.detection is not None or maker.detector is None
 
     names = [source.name(row) for row in range(len(source))]
     write_pair_set(folder, names, pairs, chips())

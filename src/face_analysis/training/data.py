@@ -19,7 +19,7 @@ from face_analysis.datasets.samplers import ClassBatches, GlobalBatches, PeopleB
 from face_analysis.datasets.sources import open_people, open_source
 from face_analysis.errors import EmptyDataError, UnreadableImageError, UsageError
 from face_analysis.files import first_reasons
-from face_analysis.images.chips import FaceCutter, face_cutter
+from face_analysis.images.chips import ChipMaker
 from face_analysis.losses.processes import rank, world
 from face_analysis.training.options import TrainOptions
 
@@ -117,8 +117,8 @@ def val_loader(dataset: FaceDataset | PairImages, options: TrainOptions) -> Batc
 def train_dataset(options: TrainOptions, attributes: tuple[Attribute, ...]) -> FaceDataset:
     """The images of --train_source and --train_list with their labels for these attributes."""
     _require_training_images(options)
-    cutter = replace(chip_cutter(options), borders="mixed")
-    return open_dataset(options.train_source, options.train_list, attributes, options, cutter)
+    maker = replace(chip_maker(options), borders="mixed")
+    return open_dataset(options.train_source, options.train_list, attributes, options, maker)
 
 
 def people_dataset(options: TrainOptions) -> FaceDataset:
@@ -128,7 +128,7 @@ def people_dataset(options: TrainOptions) -> FaceDataset:
     """
     _require_training_images(options)
     source = open_people(options.train_source, options.train_list)
-    return require_readable(FaceDataset(source, ("class",), chip_cutter(options), options.use_mask))
+    return require_readable(FaceDataset(source, ("class",), chip_maker(options), options.use_mask))
 
 
 def val_dataset(options: TrainOptions, attributes: tuple[Attribute, ...]) -> FaceDataset:
@@ -138,7 +138,7 @@ def val_dataset(options: TrainOptions, attributes: tuple[Attribute, ...]) -> Fac
     if len(options.val_list) > 1:
         raise UsageError(f"--val_list takes one list for attributes, not {len(options.val_list)}")
     image_list = Path(options.val_list[0]) if options.val_list else None
-    return open_dataset(options.val_source, image_list, attributes, options, chip_cutter(options))
+    return open_dataset(options.val_source, image_list, attributes, options, chip_maker(options))
 
 
 def open_dataset(
@@ -146,12 +146,12 @@ def open_dataset(
     image_list: Path | None,
     attributes: tuple[Attribute, ...],
     options: TrainOptions,
-    cutter: FaceCutter,
+    maker: ChipMaker,
 ) -> FaceDataset:
     """The images of one list or LMDB with their labels for the attributes of the run."""
     named = attributes[0] if len(attributes) == 1 else None
     images = open_source(source, image_list, named)
-    return require_readable(FaceDataset(images, attributes, cutter, options.use_mask))
+    return require_readable(FaceDataset(images, attributes, maker, options.use_mask))
 
 
 def require_readable(dataset: FaceDataset) -> FaceDataset:
@@ -173,14 +173,14 @@ def require_readable(dataset: FaceDataset) -> FaceDataset:
     )
 
 
-def chip_cutter(options: TrainOptions) -> FaceCutter:
+def chip_maker(options: TrainOptions) -> ChipMaker:
     """With --align the face nearest the middle of each photo, found in the workers; else the image itself.
 
     A photo in which none is found is taken whole: its label is known all the same.
     """
     if not options.align:
-        return FaceCutter()
-    return face_cutter("centre", whole=True)
+        return ChipMaker()
+    return ChipMaker.with_detector("centre", whole=True)
 
 
 def _require_training_images(options: TrainOptions) -> None:

@@ -39,7 +39,7 @@ def finish_attributes(run: TrainedRun) -> FinishedAttributes:
     assert isinstance(run.network, AttributeNetwork)
     source, names = validation.source, run.network.attributes
     predictor = AttributePredictor(dict.fromkeys(names, PredictionModel(run.network, {})))
-    block = FaceBlock(validation.cutter, (predictor,), workers=run.options.workers)
+    block = FaceBlock(validation.maker, (predictor,), workers=run.options.workers)
     photos = list(block(inputs(source)))
     run.failures.add(photo.failure for photo in photos if photo.failure is not None)
     rows = np.array([row for row, photo in enumerate(photos) if photo.faces], np.int64)

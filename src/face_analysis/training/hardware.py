@@ -12,14 +12,14 @@ import torch
 from torch import nn
 
 from face_analysis.errors import UsageError
-from face_analysis.inference.beside import Beside, loading, thread_counts, threads_kept
+from face_analysis.inference.loading import BackgroundLoading, loading, thread_counts, threads_kept
 from face_analysis.losses.processes import broadcast_from_rank0, rank, world
 from face_analysis.machine import Form, Precision, all_threads, check_machine, device_of
 from face_analysis.models.backbone import build_backbone
 from face_analysis.models.layers import Backbone
 from face_analysis.models.speed import architecture, images_per_second, measured, remembered
 from face_analysis.training.backbone import require_compiler
-from face_analysis.training.data import chip_cutter
+from face_analysis.training.data import chip_maker
 from face_analysis.training.options import TrainOptions
 
 log = logging.getLogger(__name__)
@@ -72,7 +72,7 @@ def _form(options: TrainOptions, begun: Form | None, device: torch.device) -> tu
         found = measured(
             [Form(precision) for precision in _formats(options, device)],
             counts,
-            lambda forms: _rates(options, device, forms, time.perf_counter, beside=True),
+            lambda forms: _rates(options, device, forms, time.perf_counter, background=True),
             lambda forms, clock: _rates(options, device, forms, clock),
         )
     return found.best, found.text or "as given"
@@ -92,10 +92,10 @@ def _rates(
     forms: list[Form],
     clock: Callable[[], float],
     *,
-    beside: bool = False,
+    background: bool = False,
 ) -> dict[Form, float]:
-    """Images a second that the backbone learns from in each form, with or without the loading beside."""
-    work = loading(chip_cutter(options), options.workers) if beside else None
+    """Images a second that the backbone learns from in each form, loading in the background or not."""
+    work = loading(chip_maker(options), options.workers) if background else None
     by_text = {form.text: form for form in forms}
     if device.type == "cuda":
         clock = time.perf_counter  # a GPU computes while the thread waits
@@ -119,7 +119,7 @@ def _rates(
 
 
 def _way(
-    backbone: Backbone, form: Form, device: torch.device, beside: Beside | None
+    backbone: Backbone, form: Form, device: torch.device, background: BackgroundLoading | None
 ) -> Callable[[int], object]:
     """Forward and backward of so many images."""
 
@@ -129,7 +129,7 @@ def _way(
         if device.type == "cuda":
             torch.cuda.synchronize(device)
 
-    return run if beside is None else lambda count: beside.run(count, lambda: run(count))
+    return run if background is None else lambda count: background.run(count, lambda: run(count))
 
 
 def training_pass(

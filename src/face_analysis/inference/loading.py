@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 import torch
 
-from face_analysis.images.chips import FaceCutter
+from face_analysis.images.chips import ChipMaker
 from face_analysis.images.decode import decode
 from face_analysis.machine import ThreadOptions, all_threads, use_detector_threads, use_threads
 from face_analysis.models.speed import images_per_second, remembered
@@ -24,7 +24,7 @@ MOST, LEAST = 64, 4
 
 
 @dataclass(frozen=True)
-class Beside:
+class BackgroundLoading:
     """A `job` that `workers` threads do for each image."""
 
     name: str
@@ -40,18 +40,18 @@ class Beside:
                 job.result()
 
 
-def loading(cutter: FaceCutter, workers: int) -> Beside:
-    """Decoding, and finding faces where the cutter does, on a made photo of 640x480 pixels or chip."""
-    height, width = CHIP if cutter.detector is None else PHOTO
+def loading(maker: ChipMaker, workers: int) -> BackgroundLoading:
+    """Decoding, and finding faces where the maker does, on a made photo of 640x480 pixels or chip."""
+    height, width = CHIP if maker.detector is None else PHOTO
     coarse = np.random.default_rng(0).integers(0, 256, (8, 8, 3), dtype=np.uint8)
     pixels = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC)
     photo = cv2.imencode(".jpg", pixels)[1].tobytes()
-    turns = len(getattr(cutter.detector, "turns", ()))
+    turns = len(getattr(maker.detector, "turns", ()))
     name = f"{width}x{height}, searched {turns} times"
-    return Beside(name, lambda: cutter.cut(decode(photo, name), name), workers)
+    return BackgroundLoading(name, lambda: maker.cut(decode(photo, name), name), workers)
 
 
-def loading_threads(asked: ThreadOptions, beside: Beside) -> int:
+def loading_threads(asked: ThreadOptions, background: BackgroundLoading) -> int:
     """The threads of a detector that several workers use at once: as told, or the number measured faster."""
     counts = thread_counts(asked)
     if len(counts) == 1:
@@ -60,18 +60,18 @@ def loading_threads(asked: ThreadOptions, beside: Beside) -> int:
     def way(threads: int) -> Callable[[int], None]:
         def run(count: int) -> None:
             use_threads(threads)
-            beside.run(count)
+            background.run(count)
 
         return run
 
-    what = {"what": "loading", "beside": [beside.name, beside.workers], "threads": list(counts)}
+    what = {"what": "loading", "beside": [background.name, background.workers], "threads": list(counts)}
     with threads_kept():
         rates = remembered(
             what, lambda: images_per_second({str(count): way(count) for count in counts}, MOST, LEAST)
         )
     best = max(counts, key=lambda count: rates[str(count)])
     measured = ", ".join(f"{rates[str(count)]:.3g} photos/s on {count}" for count in counts)
-    log.info("each of %d workers detects on %d threads: measured %s", beside.workers, best, measured)
+    log.info("each of %d workers detects on %d threads: measured %s", background.workers, best, measured)
     return best
 
 
