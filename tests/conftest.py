@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import os
 from pathlib import Path
 
@@ -18,6 +20,12 @@ FACES = "FACE_ANALYSIS_DATA"
 # Tests run side by side, a process a core: more threads each, in commands they start too, would only wait.
 torch.set_num_threads(1)
 os.environ["OMP_NUM_THREADS"] = "1"
+
+
+def pytest_runtest_teardown() -> None:
+    """Give back freed memory, which commands keep for their next step."""
+    with contextlib.suppress(AttributeError, OSError):  # another C library
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
