@@ -112,3 +112,14 @@ def test_split_over_processes_it_is_the_same(tmp_path: Path) -> None:
         for loss, _ in parts:
             torch.testing.assert_close(loss, expected()[0])
         torch.testing.assert_close(torch.cat([grad for _, grad in parts], dim=1), expected()[1])
+
+
+@pytest.mark.parametrize("gap", [87.0, 103.7, 115.8, 130.5, 300.0])
+def test_a_row_that_is_far_from_its_class_has_its_whole_loss(gap: float) -> None:
+    """Where exp(-gap) is no float32 any more."""
+    logits = torch.tensor([[0.0, gap, -5.0]], requires_grad=True)
+    loss = split_cross_entropy(logits * 1, torch.tensor([0]))
+    assert loss.item() == pytest.approx(gap)
+    loss.backward()
+    assert logits.grad is not None
+    torch.testing.assert_close(logits.grad, torch.tensor([[-1.0, 1.0, 0.0]]))

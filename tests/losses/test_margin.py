@@ -42,7 +42,7 @@ def sphereface_target(cosine: float, m: float) -> float:
 
 
 def adaface_target(cosine: float, norm: float) -> float:
-    z = min(1.0, max(-1.0, (norm - 20) / (8 + 1e-3) * 0.333))
+    z = min(1.0, max(-1.0, (min(norm, 100.0) - 20) / (8 + 1e-3) * 0.333))
     theta = min(math.pi, max(0.0, math.acos(cosine) - 0.4 * z))
     return math.cos(theta) - (0.4 * z + 0.4)
 
@@ -113,6 +113,24 @@ def test_curricularface_equals_a_plain_loop(progress: float) -> None:
     expected = curricular_loop(cosines.tolist(), labels.tolist(), targets.tolist(), progress)
     found = adaptive.curricularface(cosines, labels, targets, torch.tensor(progress, dtype=torch.float64))
     torch.testing.assert_close(found, torch.tensor(expected, dtype=torch.float64), atol=1e-9, rtol=0)
+
+
+@pytest.mark.parametrize("progress", [0.0, 0.4])
+def test_curricularface_passes_on_the_gradients_of_finite_differences(progress: float) -> None:
+    """Also where rows have their class elsewhere, and a hard negative lies in the first column."""
+    generator = torch.Generator().manual_seed(2)
+    cosines = (torch.rand(40, 5, generator=generator, dtype=torch.float64) * 1.8 - 0.9).requires_grad_()
+    labels = torch.randint(-1, 5, (40,), generator=generator)
+    targets = own_cosines(cosines.detach(), labels)
+    limits = torch.tensor([arcface_target(value, 0.5) for value in targets.tolist()], dtype=torch.float64)
+    assert bool(((cosines[:, 0] > limits) & (labels < 0)).any())
+
+    def head(values: Tensor) -> Tensor:
+        return adaptive.curricularface(values, labels, targets, torch.tensor(progress, dtype=torch.float64))
+
+    expected = curricular_loop(cosines.tolist(), labels.tolist(), targets.tolist(), progress)
+    torch.testing.assert_close(head(cosines), torch.tensor(expected, dtype=torch.float64))
+    assert torch.autograd.gradcheck(head, (cosines,))
 
 
 @EVERY
@@ -239,3 +257,23 @@ def test_a_centre_of_length_zero_gives_finite_numbers(dtype: torch.dtype) -> Non
     result.sum().backward()
     assert embeddings.grad is not None
     assert embeddings.grad.isfinite().all()
+
+
+def test_adaface_takes_norms_over_100_for_100_and_tiny_ones_for_a_thousandth() -> None:
+    cosines, labels = torch.tensor([[0.5, 0.1], [0.5, 0.1]], dtype=torch.float64), torch.tensor([0, 0])
+    mean, std = torch.tensor(90.0, dtype=torch.float64), torch.tensor(300.0, dtype=torch.float64)
+
+    def logits(*norms: float) -> Tensor:
+        return adaptive.adaface(cosines, labels, torch.tensor(norms, dtype=torch.float64), mean, std)
+
+    assert torch.equal(logits(150.0, 0.0), logits(100.0, 0.001))
+    assert not torch.equal(logits(99.0, 0.01), logits(100.0, 0.001))
+
+
+def test_the_gradient_of_the_best_subcentre_goes_to_it_alone() -> None:
+    generator = torch.Generator().manual_seed(5)
+    cosines = torch.rand(37, 12, generator=generator, dtype=torch.float64, requires_grad=True)
+    for subcentres in (1, 3, 4):
+        best = fixed.best_subcentres(cosines, subcentres)
+        assert torch.equal(best, cosines.view(37, -1, subcentres).amax(dim=2))
+        assert torch.autograd.gradcheck(lambda c, k=subcentres: fixed.best_subcentres(c, k), (cosines,))

@@ -1,13 +1,19 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import get_args
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
+from face_analysis.losses.cross_entropy import split_cross_entropy
 from face_analysis.losses.margin import best_subcentres, cosines
 from face_analysis.losses.processes import rank
+from face_analysis.training.options import HeadName
+from face_analysis.training.pass_memory import TensorMemory
+from face_analysis.training.tasks.margin_head import MarginHead
 from face_analysis.training.tasks.partial_fc import ClassWeights, classes_of, head_memory
 from tests.training.processes import together
 
@@ -132,3 +138,33 @@ def test_the_memory_told_is_that_of_the_tensors() -> None:
     text = head_memory(1_000_000, 512, 128, 0.1, 1).text
     weights = 1_000_000 * 512 * 4 / 2**20
     assert f"weights and momenta {2 * weights:,.0f}" in text
+
+
+@pytest.mark.parametrize("subcentres", [1, 3])
+@pytest.mark.parametrize("name", get_args(HeadName))
+def test_a_step_of_every_head_takes_the_memory_that_is_told(name: HeadName, subcentres: int) -> None:
+    """Along the path of a run; the gradients of several parts of a step add up in one place."""
+    count, classes, size = 64, 4000, 32
+    weights = ClassWeights(classes, size, subcentres=subcentres)
+    head = MarginHead(name, classes, None, None)
+    generator = torch.Generator().manual_seed(0)
+    embeddings = F.normalize(torch.randn(count, size, generator=generator)).requires_grad_()
+    norms = (torch.rand(count, generator=generator) * 50 + 1).requires_grad_()
+    labels = torch.randint(classes, (count,), generator=generator)
+
+    def loss() -> Tensor:
+        sample, own = weights.sample(labels, 0)
+        found = best_subcentres(cosines(embeddings, sample.weights.flatten(0, 1)), subcentres)
+        return split_cross_entropy(head(found, own, norms, 1.0), own)
+
+    def peak(parts: int) -> int:
+        with TensorMemory() as memory:
+            for _ in range(parts):
+                loss().backward()  # type: ignore[no-untyped-call]
+            weights.update(0.1, 0.9, 1e-4)
+        return memory.peak
+
+    peak(1)
+    told = head_memory(classes, size, count, 1.0, subcentres)
+    assert peak(1) == pytest.approx(told.gradient + told.logits, rel=0.1)
+    assert peak(4) == peak(2) <= peak(1) + told.gradient

@@ -53,14 +53,14 @@ class _SplitCrossEntropy(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, logits: Tensor, labels: Tensor) -> Tensor:
         largest = reduced(logits.amax(dim=1), dist.ReduceOp.MAX)
-        probabilities = logits.sub_(largest[:, None]).exp_()
-        columns = labels.clamp(min=0)[:, None]
+        columns, here = labels.clamp(min=0)[:, None], labels >= 0
+        shifted = logits.sub_(largest[:, None])
+        target = reduced(shifted.gather(1, columns)[:, 0] * here)  # its exponential may be too small a number
+        probabilities = shifted.exp_()
         sums = reduced(probabilities.sum(dim=1))
         probabilities.div_(sums[:, None])
-        here = labels >= 0
-        target = reduced(probabilities.gather(1, columns)[:, 0] * here)
         ctx.save_for_backward(probabilities, columns, here)
-        return -target.clamp(min=torch.finfo(target.dtype).tiny).log().mean()
+        return (sums.log() - target).mean()
 
     @staticmethod
     @once_differentiable

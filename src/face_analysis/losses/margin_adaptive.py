@@ -7,11 +7,15 @@ What a head remembers goes in and comes out, so that the functions stay pure.
 from __future__ import annotations
 
 import math
+from functools import partial
 
 import torch
 from torch import Tensor
 
-from face_analysis.losses.margin import SCALE, add_angular_margin, arcface, sine, with_targets
+from face_analysis.losses.margin import SCALE, HardNegatives, add_angular_margin, sine, with_targets
+
+NORM_LIMITS = (0.001, 100.0)
+"""What AdaFace takes for the norms of embeddings that are smaller or larger."""
 
 
 def adacos_first_scale(classes: int) -> float:
@@ -53,8 +57,9 @@ def adaface(
 
     Kim, Jain, Liu 2022, AdaFace (arXiv 2204.00964), eq. 9 to 11: z = (norm - mean) / (std / h), clipped to -1
     to 1; g_angle = -margin * z, g_add = margin * z + margin. `mean` and `std` are those of `running_norms`.
+    Norms are clipped to NORM_LIMITS, as the authors' code does.
     """
-    z = ((norms.detach() - mean) / (std + 1e-3) * concentration).clamp(-1, 1)
+    z = ((norms.detach().clamp(*NORM_LIMITS) - mean) / (std + 1e-3) * concentration).clamp(-1, 1)
 
     def change(target: Tensor) -> Tensor:
         angle = (torch.atan2(sine(target), target) - margin * z).clamp(0, math.pi)
@@ -65,7 +70,7 @@ def adaface(
 
 def running_norms(norms: Tensor, mean: Tensor, std: Tensor, momentum: float = 0.01) -> tuple[Tensor, Tensor]:
     """Running mean and standard deviation of the embeddings' norms (N,), N at least 2 (AdaFace, eq. 12)."""
-    clipped = norms.detach().clamp(0.001, 100)
+    clipped = norms.detach().clamp(*NORM_LIMITS)
     return torch.lerp(mean, clipped.mean(), momentum), torch.lerp(std, clipped.std(), momentum)
 
 
@@ -112,15 +117,10 @@ def curricularface(
     CurricularFace (arXiv 2004.00288), eq. 6 and 10. `progress`, a scalar, is that of `curricular_progress`.
     """
     limit = add_angular_margin(targets.detach(), margin)[:, None]
-    hard = cosines > limit
-    hard &= ~_own_columns(hard, labels)
-    return torch.where(hard, scale * cosines * (progress + cosines), arcface(cosines, labels, margin, scale))
+    hard = HardNegatives(limit, progress)
+    return with_targets(cosines, labels, partial(add_angular_margin, margin=margin), scale, hard)
 
 
 def curricular_progress(targets: Tensor, progress: Tensor, momentum: float = 0.01) -> Tensor:
     """The running mean of the cosines (N,) of each row's own class (eq. 11), a scalar."""
     return torch.lerp(progress, targets.detach().mean(), momentum)
-
-
-def _own_columns(matrix: Tensor, labels: Tensor) -> Tensor:
-    return torch.zeros_like(matrix).scatter_(1, labels.clamp(min=0)[:, None], (labels >= 0)[:, None])

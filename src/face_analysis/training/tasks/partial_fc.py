@@ -62,6 +62,10 @@ class ClassWeights(nn.Module):
 
         Which others are drawn follows from (seed, step, process).
         """
+        if (
+            self.rate >= 1 and self._used
+        ):  # of an earlier part of this step: their gradients add up in one place
+            return self._used[0], labels
         if self.rate >= 1:
             sample = Sample(self.weights.detach().requires_grad_(), None)
         else:
@@ -183,8 +187,6 @@ def _summed_gradient(used: list[Sample]) -> tuple[Tensor | None, Tensor]:
     gradients = [sample.weights.grad for sample in used if sample.weights.grad is not None]
     if len(used) == 1:
         return used[0].rows, gradients[0]
-    if used[0].rows is None:
-        return None, torch.stack(gradients).sum(dim=0)
     everyones = torch.cat([sample.rows for sample in used if sample.rows is not None])
     rows, places = torch.unique(everyones, return_inverse=True)
     total = gradients[0].new_zeros(len(rows), *gradients[0].shape[1:])
