@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from face_analysis.losses.processes import counted_once, gathered, rank, world
+from face_analysis.distributed import all_gather_rows, rank, replicated_loss, world_size
 from face_analysis.training.layers import synchronise_batch_norms
 from tests.training.processes import together
 
@@ -29,18 +29,18 @@ def run() -> dict[str, Tensor]:
     """Two forward passes and a backward one on this process's images; gradients as DDP averages them."""
     net = network()
     synchronise_batch_norms(net, torch.device("cpu"))
-    own = images()[rank() :: world()]
+    own = images()[rank() :: world_size()]
     net(own * 2)
-    found = gathered(net(own))
-    order = torch.cat([torch.arange(7)[process :: world()] for process in range(world())])
-    counted_once(loss_of(found[order.argsort()])).backward()
+    found = all_gather_rows(net(own))
+    order = torch.cat([torch.arange(7)[process :: world_size()] for process in range(world_size())])
+    replicated_loss(loss_of(found[order.argsort()])).backward()
     grads = {}
     for name, parameter in net.named_parameters():
         assert parameter.grad is not None
         shared = parameter.grad.clone()
-        if world() > 1:
+        if world_size() > 1:
             torch.distributed.all_reduce(shared)
-        grads[f"grad {name}"] = shared / world()
+        grads[f"grad {name}"] = shared / world_size()
     net.eval()
     return {**grads, **net.state_dict(), "eval": net(images())}
 

@@ -8,8 +8,8 @@ import pytest
 import torch
 from scipy.stats import beta, kstest
 
+from face_analysis.distributed import rank
 from face_analysis.errors import UsageError
-from face_analysis.losses.processes import rank
 from face_analysis.training.augment import mixed, mixing_weight
 from face_analysis.training.draws import Draws
 from face_analysis.training.options import TrainOptions

@@ -8,9 +8,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from face_analysis.distributed import rank
 from face_analysis.losses.cross_entropy import split_cross_entropy
 from face_analysis.losses.margin import best_subcentres, cosines
-from face_analysis.losses.processes import rank
 from face_analysis.training.options import HeadName
 from face_analysis.training.pass_memory import TensorMemory
 from face_analysis.training.tasks.margin_head import MarginHead

@@ -24,7 +24,7 @@ def main(arguments: Sequence[str]) -> int:
     """Exit status 0, or 1 when images could not be read."""
     arguments = [*_words_of_the_folder(arguments), *arguments]
     options = _parsed(arguments)
-    from face_analysis.losses.processes import rank
+    from face_analysis.distributed import rank
     from face_analysis.memory import keep_freed_memory
     from face_analysis.training.checked import check
     from face_analysis.training.launch import processes, start_processes

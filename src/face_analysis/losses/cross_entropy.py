@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from face_analysis.losses.processes import reduced
+from face_analysis.distributed import all_reduce
 from face_analysis.models.layers import at_least_float32
 
 
@@ -52,12 +52,14 @@ def split_cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
 class _SplitCrossEntropy(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, logits: Tensor, labels: Tensor) -> Tensor:
-        largest = reduced(logits.amax(dim=1), dist.ReduceOp.MAX)
+        largest = all_reduce(logits.amax(dim=1), dist.ReduceOp.MAX)
         columns, here = labels.clamp(min=0)[:, None], labels >= 0
         shifted = logits.sub_(largest[:, None])
-        target = reduced(shifted.gather(1, columns)[:, 0] * here)  # its exponential may be too small a number
+        target = all_reduce(
+            shifted.gather(1, columns)[:, 0] * here
+        )  # its exponential may be too small a number
         probabilities = shifted.exp_()
-        sums = reduced(probabilities.sum(dim=1))
+        sums = all_reduce(probabilities.sum(dim=1))
         probabilities.div_(sums[:, None])
         ctx.save_for_backward(probabilities, columns, here)
         return (sums.log() - target).mean()

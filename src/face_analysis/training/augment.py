@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from face_analysis.losses.processes import gathered, rank
+from face_analysis.distributed import all_gather_rows, rank
 from face_analysis.training.draws import Draws
 
 BLOCK = 8
@@ -164,12 +164,12 @@ def mixed(images: Tensor, labels: Tensor, draws: Draws, weight: float) -> tuple[
     of the partners of all processes' images (N, columns). Every image has another partner; it follows from
     the draws, whatever process has the image.
     """
-    order = torch.argsort(gathered(draws.uniform("partner", 1)[:, 0]), stable=True)
+    order = torch.argsort(all_gather_rows(draws.uniform("partner", 1)[:, 0]), stable=True)
     partners = torch.empty_like(order)
     partners[order] = order.roll(1)
-    here = gathered(torch.full_like(draws.indices, rank())) == rank()
-    others = gathered(images)[partners[here]]
-    return weight * images + (1 - weight) * others, gathered(labels)[partners]
+    here = all_gather_rows(torch.full_like(draws.indices, rank())) == rank()
+    others = all_gather_rows(images)[partners[here]]
+    return weight * images + (1 - weight) * others, all_gather_rows(labels)[partners]
 
 
 def mixing_weight(strength: float, seed: int, step: int) -> float:

@@ -17,10 +17,10 @@ from face_analysis.datasets.faces import FaceBatch, FaceDataset, collate
 from face_analysis.datasets.pairs.sets import PairSet
 from face_analysis.datasets.samplers import ClassBatches, GlobalBatches, PeopleBatches
 from face_analysis.datasets.sources import open_people, open_source
+from face_analysis.distributed import rank, world_size
 from face_analysis.errors import EmptyDataError, UnreadableImageError, UsageError
 from face_analysis.files import first_reasons
 from face_analysis.images.chips import ChipMaker
-from face_analysis.losses.processes import rank, world
 from face_analysis.training.options import TrainOptions
 
 IMAGES, TOTAL, ORDER = "images", "total", "order"
@@ -98,7 +98,7 @@ def described(dataset: FaceDataset | PairImages) -> str:
 
 def _train_batches(dataset: FaceDataset, options: TrainOptions) -> GlobalBatches:
     size = options.part_size
-    place = {"seed": options.seed, "rank": rank(), "world": world()}
+    place = {"seed": options.seed, "rank": rank(), "world": world_size()}
     if options.balance is not None:
         labels = group_index(options.balance, dataset.labels[:, dataset.columns.index(options.balance)])
         return ClassBatches(labels, size, **place)
@@ -110,7 +110,7 @@ def _train_batches(dataset: FaceDataset, options: TrainOptions) -> GlobalBatches
 
 def val_loader(dataset: FaceDataset | PairImages, options: TrainOptions) -> BatchLoader:
     """The validation images in order; those of a verification set are in memory, and need no workers."""
-    batches = GlobalBatches(len(dataset), options.part_size, shuffle=False, rank=rank(), world=world())
+    batches = GlobalBatches(len(dataset), options.part_size, shuffle=False, rank=rank(), world=world_size())
     return BatchLoader(dataset, batches, options.workers if isinstance(dataset, FaceDataset) else 0)
 
 

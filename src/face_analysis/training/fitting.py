@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 
 import torch
 
+from face_analysis.distributed import all_reduce, world_size
 from face_analysis.errors import UsageError
-from face_analysis.losses.processes import reduced, world
 from face_analysis.machine import device_of
 from face_analysis.memory import GIB, free_memory, held_memory
 from face_analysis.models.attributes import AttributeNetwork
@@ -127,7 +127,9 @@ def _device(options: TrainOptions) -> torch.device:
     """That of this process: of several on one machine each has set its own GPU."""
     device = device_of(options.device)
     return (
-        torch.device("cuda", torch.cuda.current_device()) if device.type == "cuda" and world() > 1 else device
+        torch.device("cuda", torch.cuda.current_device())
+        if device.type == "cuda" and world_size() > 1
+        else device
     )
 
 
@@ -157,7 +159,7 @@ def _classes(options: TrainOptions, classes: int) -> tuple[int, int]:
 
 def _parts(options: TrainOptions) -> Iterator[int]:
     """Numbers of parts of a step, each of at least two images in every process, from few to many."""
-    for parts in range(1, max(1, options.batch_size // (2 * world())) + 1):
+    for parts in range(1, max(1, options.batch_size // (2 * world_size())) + 1):
         size, left = divmod(options.batch_size, parts)
         if left == 0 and size % max(1, options.images_per_person) == 0:
             yield parts
@@ -165,7 +167,7 @@ def _parts(options: TrainOptions) -> Iterator[int]:
 
 def _images(options: TrainOptions, parts: int) -> int:
     """Images that go through the network of a process at once."""
-    return -(-options.batch_size // (parts * world()))
+    return -(-options.batch_size // (parts * world_size()))
 
 
 def _free(device: torch.device) -> int:
@@ -174,7 +176,7 @@ def _free(device: torch.device) -> int:
         free = torch.cuda.mem_get_info(device)[0]
     else:
         free = free_memory() // int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
-    return int(reduced(torch.tensor(free), torch.distributed.ReduceOp.MIN))
+    return int(all_reduce(torch.tensor(free), torch.distributed.ReduceOp.MIN))
 
 
 def _too_large(

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
+from face_analysis.distributed import broadcast_from_rank0, rank, world_size
 from face_analysis.errors import UsageError
 from face_analysis.inference.loading import BackgroundLoading, loading, thread_counts, threads_kept
-from face_analysis.losses.processes import broadcast_from_rank0, rank, world
 from face_analysis.machine import Form, Precision, all_threads, check_machine, device_of
 from face_analysis.models.backbone import build_backbone
 from face_analysis.models.layers import Backbone
@@ -52,13 +52,13 @@ def choose(options: TrainOptions, begun: Form | None) -> Hardware:
         require_compiler(device.type)
     form, why = broadcast_from_rank0(_form(options, begun, device) if rank() == 0 else (Form(), ""))
     torch.set_num_threads(form.threads)
-    local = int(os.environ.get("LOCAL_WORLD_SIZE", "1")) if world() > 1 else 1
-    if world() > 1 and ":" in options.device:
+    local = int(os.environ.get("LOCAL_WORLD_SIZE", "1")) if world_size() > 1 else 1
+    if world_size() > 1 and ":" in options.device:
         raise UsageError(f"--device {options.device} is one GPU, and this run has several processes")
     name = torch.cuda.get_device_name(device) if cuda else f"CPU, {form.threads} threads"
-    description = f"{world()} x {name}, precision {form.precision} ({why})"
-    devices: int | list[int] = [device.index] if cuda and world() == 1 else local
-    return Hardware("gpu" if cuda else "cpu", devices, world() // local, form, description)
+    description = f"{world_size()} x {name}, precision {form.precision} ({why})"
+    devices: int | list[int] = [device.index] if cuda and world_size() == 1 else local
+    return Hardware("gpu" if cuda else "cpu", devices, world_size() // local, form, description)
 
 
 def _form(options: TrainOptions, begun: Form | None, device: torch.device) -> tuple[Form, str]:

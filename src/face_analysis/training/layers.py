@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from face_analysis.losses.processes import reduced, summed
+from face_analysis.distributed import all_reduce, all_reduce_sum
 from face_analysis.models.layers import at_least_float32
 from face_analysis.training.draws import Draws
 
@@ -49,10 +49,10 @@ class _SharedBatchNorm(_BatchNorm):
     def _normalised(self, x: Tensor) -> Tensor:
         over = [0, *range(2, x.ndim)]
         shape = [1, -1] + [1] * (x.ndim - 2)
-        count = float(reduced(torch.tensor(float(x.numel() // x.shape[1]))))
-        mean = summed(x.sum(dim=over)) / count
+        count = float(all_reduce(torch.tensor(float(x.numel() // x.shape[1]))))
+        mean = all_reduce_sum(x.sum(dim=over)) / count
         centred = x - mean.view(shape)
-        variance = summed(centred.square().sum(dim=over)) / count
+        variance = all_reduce_sum(centred.square().sum(dim=over)) / count
         self._remember(mean.detach(), variance.detach() * count / max(count - 1, 1))
         scale = (variance + self.eps).rsqrt() * self.weight
         return centred * scale.view(shape) + self.bias.view(shape)

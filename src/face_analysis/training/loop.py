@@ -17,8 +17,8 @@ from lightning_fabric import Fabric
 from lightning_fabric.strategies.ddp import DDPStrategy
 
 from face_analysis.datasets.faces import FaceBatch
+from face_analysis.distributed import all_gather_objects, all_reduce, rank, world_size
 from face_analysis.files import FailureLog
-from face_analysis.losses.processes import gathered_objects, rank, reduced, world
 from face_analysis.training.averaging import WeightAverage
 from face_analysis.training.data import IMAGES, described, val_loader
 from face_analysis.training.hardware import Hardware
@@ -179,8 +179,8 @@ class TrainingLoop:
 
     def _record(self, batch: FaceBatch) -> None:
         """Note the images that any process could not read."""
-        if int(reduced(torch.tensor(len(batch.failures)))) > 0:
-            everyones = gathered_objects(batch.failures)
+        if int(all_reduce(torch.tensor(len(batch.failures)))) > 0:
+            everyones = all_gather_objects(batch.failures)
             if rank() == 0:
                 self.failures.add(failure for one in everyones for failure in one)
 
@@ -253,7 +253,7 @@ def _fabric(options: TrainOptions, hardware: Hardware) -> Fabric:
         devices=hardware.devices,
         num_nodes=hardware.machines,
         # All processes come to the same averages of batch norms by themselves.
-        strategy=DDPStrategy(broadcast_buffers=False) if world() > 1 else "auto",
+        strategy=DDPStrategy(broadcast_buffers=False) if world_size() > 1 else "auto",
         precision=options.precision,  # type: ignore[arg-type]  # "auto" is resolved by now
     )
     fabric.launch()

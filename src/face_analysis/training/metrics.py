@@ -12,9 +12,9 @@ from typing import Any, Self
 from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
+from face_analysis.distributed import rank
 from face_analysis.errors import WriteError
 from face_analysis.files import write_csv
-from face_analysis.losses.processes import rank
 from face_analysis.training.options import TrainOptions
 from face_analysis.training.saving.run_folder import SCORE, RunFolder
 from face_analysis.training.tasks.task import Position

@@ -15,9 +15,9 @@ from face_analysis.datasets.faces import FaceDataset
 from face_analysis.datasets.pairs.pairs import FOLDS, Pairs
 from face_analysis.datasets.pairs.sets import PairSet, open_pairs
 from face_analysis.datasets.sources import ImageSource
+from face_analysis.distributed import world_size
 from face_analysis.errors import EmptyDataError, MissingFileError, UsageError
 from face_analysis.files import write_csv
-from face_analysis.losses.processes import world
 from face_analysis.memory import free_memory
 from face_analysis.training.options import TrainOptions
 from face_analysis.training.tasks.partial_fc import head_memory
@@ -85,7 +85,7 @@ def class_count(people: int, options: TrainOptions) -> int:
     classes = options.num_classes or people
     size, batch = options.embedding_size, options.part_size
     memory = head_memory(classes, size, batch, options.sample_rate, options.subcentres)
-    free, together = free_memory(), int(os.environ.get("LOCAL_WORLD_SIZE", "1")) if world() > 1 else 1
+    free, together = free_memory(), int(os.environ.get("LOCAL_WORLD_SIZE", "1")) if world_size() > 1 else 1
     if torch.cuda.is_available():
         free, together = torch.cuda.mem_get_info()[0], 1
     if memory.total * together > free:

@@ -9,9 +9,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
+from face_analysis.distributed import broadcast_from_rank0, rank
 from face_analysis.errors import WriteError
 from face_analysis.files import FailureLog, write_text
-from face_analysis.losses.processes import broadcast_from_rank0, rank
 from face_analysis.models.attributes import AttributeNetwork
 from face_analysis.models.layers import Backbone
 from face_analysis.options import to_yaml

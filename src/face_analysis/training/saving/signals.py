@@ -12,8 +12,8 @@ from typing import Any, NoReturn, Self
 import torch
 import torch.distributed as dist
 
+from face_analysis.distributed import all_reduce, world_size
 from face_analysis.errors import InterruptedRunError
-from face_analysis.losses.processes import reduced, world
 
 
 class StopSignals:
@@ -52,8 +52,8 @@ class StopSignals:
 
     def received(self) -> bool:
         """Whether any process was asked to stop; the signal may reach them at different times."""
-        if world() > 1:
-            self._received = int(reduced(torch.tensor(self._received or 0), dist.ReduceOp.MAX)) or None
+        if world_size() > 1:
+            self._received = int(all_reduce(torch.tensor(self._received or 0), dist.ReduceOp.MAX)) or None
         return self._received is not None
 
     def end_run(self, step: int) -> NoReturn:

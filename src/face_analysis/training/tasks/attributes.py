@@ -11,11 +11,11 @@ from torch import Tensor
 
 from face_analysis.datasets.attributes import Attribute
 from face_analysis.datasets.faces import FaceBatch
+from face_analysis.distributed import all_gather_rows, all_reduce, replicated_loss
 from face_analysis.images.normalise import normalise
 from face_analysis.losses.age import AGE_LOSSES
 from face_analysis.losses.cross_entropy import weighted_cross_entropy
 from face_analysis.losses.ordinal import expected_age
-from face_analysis.losses.processes import counted_once, gathered, reduced
 from face_analysis.models.attributes import AttributeNetwork
 from face_analysis.training.augment import mixed, mixing_weight
 from face_analysis.training.options import TrainOptions
@@ -55,12 +55,12 @@ class AttributeTask(Task):
 
     def loss(self, batch: FaceBatch) -> Tensor:
         """The weighted sum of the losses of the attributes."""
-        images, labels, options = self.augmented(batch), gathered(batch.labels), self.options
+        images, labels, options = self.augmented(batch), all_gather_rows(batch.labels), self.options
         partners, weight = labels, 1.0
         if options.mixup:
             weight = mixing_weight(options.mixup, options.seed, self.at.step)
             images, partners = mixed(images, batch.labels, self.draws(batch), weight)
-        logits = {name: gathered(values) for name, values in self.network(images).items()}
+        logits = {name: all_gather_rows(values) for name, values in self.network(images).items()}
         losses = self._losses(logits, labels)
         if weight < 1:
             others = self._losses(logits, partners)
@@ -69,7 +69,7 @@ class AttributeTask(Task):
         self.require_finite(total, dict(losses.items()), batch)
         parts = {f"train_loss_{name}": loss.detach() for name, loss in losses.items()}
         self.measured |= {"learning_rate": self.at.learning_rate, "train_loss": total.detach(), **parts}
-        return counted_once(total)
+        return replicated_loss(total)
 
     def _losses(self, logits: dict[Attribute, Tensor], labels: Tensor) -> dict[Attribute, Tensor]:
         smoothing = self.options.label_smoothing
@@ -102,7 +102,7 @@ class AttributeTask(Task):
     def end_validation(self) -> tuple[dict[str, float], float | None]:
         """Each attribute's measure and the score, over all processes."""
         measures = {}
-        for name, (total, count) in zip(self.attributes, reduced(self.sums).tolist(), strict=True):
+        for name, (total, count) in zip(self.attributes, all_reduce(self.sums).tolist(), strict=True):
             if count:
                 value = total / count
                 measures[measure_name(name)] = value, 1 - value / 100 if name == "age" else value

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from face_analysis.distributed import all_reduce
 from face_analysis.losses.margin import SCALE, arcface, cosface, own_cosines, softmax_logits, sphereface
 from face_analysis.losses.margin_adaptive import (
     adacos_first_scale,
@@ -17,7 +18,6 @@ from face_analysis.losses.margin_adaptive import (
     other_classes,
     running_norms,
 )
-from face_analysis.losses.processes import reduced
 from face_analysis.training.options import HeadName
 
 MARGINS: dict[HeadName, float] = {
@@ -87,11 +87,11 @@ class MarginHead(nn.Module):
 
     def _scale(self, cosines: Tensor, labels: Tensor) -> float:
         if self.name == "adacos":
-            others = reduced(other_classes(cosines, labels, self.scale))
+            others = all_reduce(other_classes(cosines, labels, self.scale))
             self.scale = adacos_scale(others, shared_targets(cosines, labels), self.scale)
         return float(self.scale)
 
 
 def shared_targets(cosines: Tensor, labels: Tensor) -> Tensor:
     """(N,): the cosine of each row's own class, from the process that has its column."""
-    return reduced(own_cosines(cosines.detach(), labels))
+    return all_reduce(own_cosines(cosines.detach(), labels))

@@ -12,7 +12,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from face_analysis.losses.processes import rank, world
+from face_analysis.distributed import rank, world_size
 
 FIRST_NORM = 0.01 * 512**0.5
 """The norm of fresh weights, drawn as published: N(0, 0.01^2) in 512 dimensions. Larger ones turn slower."""
@@ -44,7 +44,7 @@ class ClassWeights(nn.Module):
     ) -> None:
         super().__init__()
         self.classes, self.rate, self.seed = classes, rate, seed
-        self.own = classes_of(classes, rank(), world())
+        self.own = classes_of(classes, rank(), world_size())
         weights = torch.empty(len(self.own), subcentres, size)
         for first in range(0, classes, DRAWN_AT_ONCE):
             _draw(weights, self.own, first, min(first + DRAWN_AT_ONCE, classes), seed)
@@ -104,11 +104,11 @@ class ClassWeights(nn.Module):
         return {"centres": self._collected(self.weights), "momenta": self._collected(self.momenta)}
 
     def _collected(self, own: Tensor) -> Tensor:
-        if world() == 1:
+        if world_size() == 1:
             return own.detach().cpu().clone()
         parts = []
-        for process in range(world()):
-            part_of_it = classes_of(self.classes, process, world())
+        for process in range(world_size()):
+            part_of_it = classes_of(self.classes, process, world_size())
             part = own.clone() if process == rank() else own.new_empty(len(part_of_it), *own.shape[1:])
             dist.broadcast(part, process)
             if rank() == 0:
@@ -163,7 +163,7 @@ class HeadMemory:
 
 def head_memory(classes: int, size: int, batch: int, rate: float, subcentres: int) -> HeadMemory:
     """The memory of a head over this run's processes, whose passes have `batch` images in all."""
-    own = len(classes_of(classes, 0, world()))
+    own = len(classes_of(classes, 0, world_size()))
     used = min(own, round(rate * own) + batch)
     numbers = 4 * subcentres
     gradient = used * size * numbers * (1 if rate >= 1 else 2)

@@ -12,11 +12,11 @@ from torch import Tensor
 
 from face_analysis.datasets.faces import FaceBatch
 from face_analysis.datasets.pairs.sets import PairSet
+from face_analysis.distributed import all_gather_rows, all_reduce, replicated_loss
 from face_analysis.evaluation.verification import fold_accuracy
 from face_analysis.images.normalise import normalise
 from face_analysis.losses.cross_entropy import split_cross_entropy
 from face_analysis.losses.margin import best_subcentres, cosines
-from face_analysis.losses.processes import counted_once, gathered, reduced
 from face_analysis.models.layers import Backbone, at_least_float32, unit_norm
 from face_analysis.training.options import TrainOptions
 from face_analysis.training.saving.run_folder import SCORE
@@ -78,8 +78,8 @@ class RecognitionTask(Task):
         return loss
 
     def _loss(self, raw: Tensor, labels: Tensor) -> Tensor:
-        embeddings, labels = gathered(unit_norm(raw)), gathered(labels)
-        norms = gathered(raw.norm(dim=1))
+        embeddings, labels = all_gather_rows(unit_norm(raw)), all_gather_rows(labels)
+        norms = all_gather_rows(raw.norm(dim=1))
         sample, own = self.class_weights.sample(self.class_weights.own_labels(labels), self.at.step)
         found = best_subcentres(cosines(embeddings, sample.weights.flatten(0, 1)), self.options.subcentres)
         self.measured |= {
@@ -89,7 +89,7 @@ class RecognitionTask(Task):
         }
         loss = split_cross_entropy(self.head(found, own, norms, self.margin_fraction), own)
         penalty = self.head.penalty(norms)
-        return loss if penalty is None else loss + counted_once(penalty)
+        return loss if penalty is None else loss + replicated_loss(penalty)
 
     @property
     def margin_fraction(self) -> float:
@@ -128,7 +128,7 @@ class RecognitionTask(Task):
         """The accuracy of each set, over the embeddings of all processes, and their mean."""
         measures = {}
         for pair_set, embedded in zip(self.pair_sets, self.embedded, strict=True):
-            rows, pairs = reduced(embedded).cpu().numpy(), pair_set.pairs
+            rows, pairs = all_reduce(embedded).cpu().numpy(), pair_set.pairs
             scores = np.einsum("pd,pd->p", rows[pairs.first], rows[pairs.second])
             finite = bool(np.isfinite(scores).all())
             accuracy = fold_accuracy(scores, pairs.same, pairs.fold).mean if finite else math.nan

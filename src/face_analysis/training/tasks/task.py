@@ -12,9 +12,9 @@ import torch
 from torch import Tensor, nn
 
 from face_analysis.datasets.faces import FaceBatch
+from face_analysis.distributed import all_gather_rows, all_reduce, world_size
 from face_analysis.errors import NonFiniteLossError
 from face_analysis.images.normalise import normalise
-from face_analysis.losses.processes import gathered, reduced, world
 from face_analysis.models.attributes import AttributeNetwork
 from face_analysis.models.layers import Backbone
 from face_analysis.training.augment import augment, degrade
@@ -91,7 +91,7 @@ class Task(nn.Module):
     def prepare(self, device: torch.device) -> None:
         """Draw dropout by image, let batch norms see the images of all processes, compile where asked to."""
         self.dropouts = replace_dropouts(self.network)
-        if world() > 1:
+        if world_size() > 1:
             synchronise_batch_norms(self.network, device)
         if self.options.compile:
             compile_body(self.backbone)
@@ -146,7 +146,7 @@ class Task(nn.Module):
 
     def too_few(self, batch: FaceBatch) -> bool:
         """Whether fewer than two images could be read, over all processes: no batch norm learns from that."""
-        return int(reduced(torch.tensor(len(batch.images)))) < 2
+        return int(all_reduce(torch.tensor(len(batch.images)))) < 2
 
     def no_loss(self) -> Tensor:
         """0, with gradients of 0: a step in which several processes add up gradients cannot be left out."""
@@ -162,7 +162,7 @@ class Task(nn.Module):
         if torch.isfinite(total):
             return
         values = ", ".join(f"{name} {float(loss.detach()):g}" for name, loss in parts.items())
-        names = [self.image_name(row) for row in gathered(batch.indices).tolist()]
+        names = [self.image_name(row) for row in all_gather_rows(batch.indices).tolist()]
         shown = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
         raise NonFiniteLossError(
             f"the loss is not finite at step {self.at.step} (epoch {self.at.epoch}; {values}), "
