@@ -18,7 +18,7 @@ from benchmarks.process_memory import megabytes
 from face_analysis.losses.cross_entropy import split_cross_entropy
 from face_analysis.losses.margin import best_subcentres, cosines
 from face_analysis.memory import keep_freed_memory
-from face_analysis.training.tasks.margin_head import MarginHead
+from face_analysis.training.tasks.heads import ArcFace
 
 CLASSES, SIZE, MARGIN, SCALE = 85_742, 512, 0.5, 64.0
 
@@ -43,9 +43,7 @@ def textbook_loss(embeddings: Tensor, class_weights: Tensor, labels: Tensor) -> 
 def our_loss(embeddings: Tensor, class_weights: Tensor, labels: Tensor) -> Tensor:
     found = best_subcentres(cosines(embeddings, class_weights), 1)
     norms = torch.ones(len(embeddings))
-    return split_cross_entropy(
-        MarginHead("arcface", CLASSES, MARGIN, SCALE)(found, labels, norms, 1.0), labels
-    )
+    return split_cross_entropy(ArcFace(CLASSES, MARGIN, SCALE)(found, labels, norms, 1.0), labels)
 
 
 def step(loss: Callable[[Tensor, Tensor, Tensor], Tensor], batch: int) -> Callable[[], None]:

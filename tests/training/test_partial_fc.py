@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import get_args
 
 import pytest
 import torch
@@ -13,7 +12,7 @@ from face_analysis.losses.cross_entropy import split_cross_entropy
 from face_analysis.losses.margin import best_subcentres, cosines
 from face_analysis.training.options import HeadName
 from face_analysis.training.pass_memory import TensorMemory
-from face_analysis.training.tasks.margin_head import MarginHead
+from face_analysis.training.tasks.heads import HEADS
 from face_analysis.training.tasks.partial_fc import ClassWeights, classes_of, head_memory
 from tests.training.processes import together
 
@@ -141,12 +140,12 @@ def test_the_memory_told_is_that_of_the_tensors() -> None:
 
 
 @pytest.mark.parametrize("subcentres", [1, 3])
-@pytest.mark.parametrize("name", get_args(HeadName))
+@pytest.mark.parametrize("name", HEADS)
 def test_a_step_of_every_head_takes_the_memory_that_is_told(name: HeadName, subcentres: int) -> None:
     """Along the path of a run; the gradients of several parts of a step add up in one place."""
     count, classes, size = 64, 4000, 32
     weights = ClassWeights(classes, size, subcentres=subcentres)
-    head = MarginHead(name, classes, None, None)
+    head = HEADS[name](classes)
     generator = torch.Generator().manual_seed(0)
     embeddings = F.normalize(torch.randn(count, size, generator=generator)).requires_grad_()
     norms = (torch.rand(count, generator=generator) * 50 + 1).requires_grad_()

@@ -126,11 +126,9 @@ def estimate_memory(
 def _device(options: TrainOptions) -> torch.device:
     """That of this process: of several on one machine each has set its own GPU."""
     device = device_of(options.device)
-    return (
-        torch.device("cuda", torch.cuda.current_device())
-        if device.type == "cuda" and world_size() > 1
-        else device
-    )
+    if device.type == "cuda" and world_size() > 1:
+        return torch.device("cuda", torch.cuda.current_device())
+    return device
 
 
 def _state(options: TrainOptions, network: AttributeNetwork | Backbone, device: torch.device) -> int:

@@ -20,7 +20,7 @@ from face_analysis.losses.margin import best_subcentres, cosines
 from face_analysis.models.layers import Backbone, at_least_float32, unit_norm
 from face_analysis.training.options import TrainOptions
 from face_analysis.training.saving.run_folder import SCORE
-from face_analysis.training.tasks.margin_head import MarginHead, shared_targets
+from face_analysis.training.tasks.heads import HEADS, shared_targets
 from face_analysis.training.tasks.partial_fc import ClassWeights
 from face_analysis.training.tasks.task import Task
 
@@ -53,7 +53,7 @@ class RecognitionTask(Task):
         super().__init__(network, options, image_name, epoch_steps)
         self.people, self.classes = people, classes
         self.pair_sets = pair_sets
-        self.head = MarginHead(options.head, classes, options.margin, options.scale)
+        self.head = HEADS[options.head](classes, options.margin, options.scale)
         measures = (measure_name(pair_set) for pair_set in pair_sets)
         curves = ("margin", "feature_norm", "target_cosine")
         self.logged = ("learning_rate", "train_loss", *curves, SCORE, *measures)
@@ -73,7 +73,7 @@ class RecognitionTask(Task):
         raw = self.network.raw(self.augmented(batch))
         with torch.autocast(raw.device.type, enabled=False):
             loss = self._loss(at_least_float32(raw), batch.labels[:, 0])
-        self.require_finite(loss, {self.head.name: loss}, batch)
+        self.require_finite(loss, {self.options.head: loss}, batch)
         self.measured |= {"learning_rate": self.at.learning_rate, "train_loss": loss.detach()}
         return loss
 
