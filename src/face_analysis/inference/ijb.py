@@ -17,6 +17,7 @@ from face_analysis.evaluation.verification import VerificationReport, verify_pai
 from face_analysis.files import FailureLog
 from face_analysis.images.align import align_chip
 from face_analysis.images.decode import decode
+from face_analysis.images.limits import read_picture_file
 from face_analysis.inference.embedder import Embedder
 from face_analysis.inference.embeddings import Embeddings, faults
 from face_analysis.parallel import in_order
@@ -82,7 +83,7 @@ def _batches(
 def _chip(ijb: IjbSet, row: int) -> Image | ImageFailure:
     path = ijb.crops / ijb.images[row]
     try:
-        return align_chip(decode(path.read_bytes(), str(path)), ijb.landmarks[row])
+        return align_chip(decode(read_picture_file(path), str(path)), ijb.landmarks[row])
     except UnreadableImageError as error:
         return ImageFailure(str(path), str(error))
     except OSError as error:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from face_analysis.errors import MissingFileError, PackedFileError, UnreadableImageError
 from face_analysis.images.decode import decode
+from face_analysis.images.limits import read_picture_file
 from face_analysis.matching.match_files import TAILS
 from face_analysis.reports.page import Table, thumbnail
 
@@ -90,6 +91,6 @@ def _image(row: dict[str, str], side: str, photos: Path | None) -> PairImage:
 
 def _picture(path: Path) -> str:
     try:
-        return thumbnail(decode(path.read_bytes(), str(path)))
+        return thumbnail(decode(read_picture_file(path), str(path)))
     except (UnreadableImageError, OSError):
         return ""

@@ -115,7 +115,8 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     try:
         content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except Exception as error:  # torch raises many kinds for a file that is damaged or foreign
-        raise ModelMismatchError(f"{path} is not a whole checkpoint of this program: {error}") from error
+        reason = str(error) or type(error).__name__
+        raise ModelMismatchError(f"{path} is not a whole checkpoint of this program: {reason}") from error
     if not isinstance(content, dict) or IDENTITY not in content:
         raise ModelMismatchError(f"{path} is not a checkpoint of this program's training")
     return content
