@@ -285,7 +285,7 @@ def test_a_model_without_any_answer_leaves_no_result(source: ImageSource, tmp_pa
         with pytest.raises(NoAnswerError, match=r"00\.png: nothing"), output.claim():
             run_bulk(kind.job(folder, source, Silent()), output)
         left = {Path(path).name for path in tree(folder)} - {f"{number}.txt" for number in range(PHOTOS)}
-        assert left == {f"{kind.prefix}config.yaml"}
+        assert left == {f"{kind.prefix}config.yaml", f"{kind.prefix}errors.csv"}
 
 
 def test_a_result_that_does_not_say_what_it_is_of_is_not_resumed(source: ImageSource, tmp_path: Path) -> None:

@@ -165,19 +165,21 @@ class Summary:
             )
 
     @property
+    def reasons(self) -> dict[str, str]:
+        """Why photos could not be used, by their paths."""
+        return {failure.path: failure.reason for failure in self.failures}
+
+    @property
     def exit_code(self) -> int:
         """1 where a photo could not be read or a face has no answer, else 0: to show no face is no fault."""
         return 1 if any(failure.kind != "no face" for failure in self.failures) else 0
 
     def tell(self, errors: Path) -> None:
         """Say on stderr how many photos could not be used, and the first reasons."""
-        reasons = {failure.path: failure.reason for failure in self.failures}
-        if reasons:
-            first = (f"{path}: {reason.removeprefix(f'{path}: ')}" for path, reason in reasons.items())
-            print(
-                f"{len(reasons)} images could not be used: see {errors}" + first_reasons(first),
-                file=sys.stderr,
-            )
+        if self.reasons:
+            first = (f"{path}: {reason.removeprefix(f'{path}: ')}" for path, reason in self.reasons.items())
+            told = f"{len(self.reasons)} images could not be used: see {errors}"
+            print(told + first_reasons(first), file=sys.stderr)
 
 
 @dataclass(frozen=True)
@@ -217,6 +219,7 @@ def run_bulk(job: Job, output: Output, *, resume: bool = False) -> Summary:
         try:
             summary.check_answers()
         except NoAnswerError:
+            _write_errors(output, summary)
             job.sink.discard()
             journal.remove()
             raise
@@ -245,13 +248,17 @@ def _analyse(job: Job, journal: Journal, summary: Summary) -> None:
             journal.mark(row + 1)
 
 
-def _publish(job: Job, output: Output, journal: Journal, summary: Summary, facts: Mapping[str, Any]) -> None:
-    """Let the files appear. Every step may be done already by a run that was killed after it."""
-    reasons = {failure.path: failure.reason for failure in summary.failures}
-    if reasons:
-        write_csv(output.errors, ("path", "reason"), reasons.items())
+def _write_errors(output: Output, summary: Summary) -> None:
+    """List the photos that could not be used, each once; where there are none, no list stays."""
+    if summary.reasons:
+        write_csv(output.errors, ("path", "reason"), summary.reasons.items())
     else:
         output.errors.unlink(missing_ok=True)
+
+
+def _publish(job: Job, output: Output, journal: Journal, summary: Summary, facts: Mapping[str, Any]) -> None:
+    """Let the files appear. Every step may be done already by a run that was killed after it."""
+    _write_errors(output, summary)
     job.sink.publish(journal.records())
     kinds = Counter(failure.kind for failure in summary.failures)
     counts = {"photos": summary.photos, "faces": summary.faces, "not_used": dict(sorted(kinds.items()))}

@@ -138,7 +138,7 @@ def halted(
     few.write_text("".join(patterns.read_text().splitlines(keepends=True)[:6]))
     words = f"extract --aligned -m {recognition_model} -s {patterns.parent} -i {few} -d {tmp_path / 'set'}"
     with monkeypatch.context() as patch:
-        patch.setattr("face_analysis.inference.extract.batches", broken)
+        patch.setattr("face_analysis.inference.pipeline.in_order", broken)
         run(f"{words} --precision 32-true")
     return words
 

@@ -62,7 +62,13 @@ def test_classes_drawn_equally_often_have_equal_weights(
     options: MakeOptions, uneven: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found: list[dict[str, torch.Tensor]] = []
-    monkeypatch.setattr(AttributeTask, "on_fit_start", lambda self: found.append(self.class_weights))
+    prepare = AttributeTask.prepare
+
+    def watched(self: AttributeTask, device: torch.device) -> None:
+        found.append(self.class_weights)
+        prepare(self, device)
+
+    monkeypatch.setattr(AttributeTask, "prepare", watched)
     for balance in ("gender", None):
         given = options(attribute=("gender",), train_list=uneven, balance=balance, epochs=1)
         train(TrainOptions(**{**vars(given), "output": uneven.parent / f"run-{balance}"}))

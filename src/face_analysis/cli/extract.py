@@ -52,7 +52,6 @@ def main(arguments: Sequence[str]) -> int:
 
     keep_freed_memory()
     output = Output(options.dest / INDEX)
-    source = open_source(options.source, options.image_list)
     maker = ChipMaker()
     if not options.aligned:
         maker = ChipMaker.with_detector(options.faces, threshold=options.threshold, whole=options.whole)
@@ -60,6 +59,7 @@ def main(arguments: Sequence[str]) -> int:
     embedder = embedder_of(options, flip=options.flip, background=loading(maker, options.workers), begun=form)
     options = replace(options, precision=embedder.form.precision, threads=embedder.form.threads)
     maker = replace(maker, size=embedder.side)
+    source = open_source(options.source, options.image_list)
     job = Job(
         "extract",
         len(source),
