@@ -61,6 +61,12 @@ def test_a_journal_of_something_else_is_refused_and_stays(tmp_path: Path) -> Non
     assert path.read_bytes() == before
 
 
+def test_a_journal_of_more_than_is_asked_for_now_is_refused(tmp_path: Path) -> None:
+    begun(tmp_path / "out.csv")
+    with pytest.raises(UsageError, match="begun with other threshold"):
+        Journal(tmp_path / "out.csv", {"photos": "abc"}, resume=True)
+
+
 def test_a_finished_run_leaves_no_journal(tmp_path: Path) -> None:
     path = begun(tmp_path / "out.csv")
     with Journal(tmp_path / "out.csv", IDENTITY, resume=True) as journal:

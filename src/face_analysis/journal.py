@@ -32,8 +32,8 @@ def begun(output: Path) -> dict[str, Any]:
 
 
 def check_same_run(begun: Mapping[str, Any], facts: Mapping[str, Any], place: Path) -> None:
-    """Raise UsageError where a run that is to be resumed was begun with other facts."""
-    differing = [name for name in facts if begun.get(name) != facts[name]]
+    """Raise UsageError where a run that is to be resumed was begun with other facts, fewer or more."""
+    differing = [name for name in dict.fromkeys([*facts, *begun]) if begun.get(name) != facts.get(name)]
     if differing:
         raise UsageError(
             f"{place}: the run to resume was begun with other {', '.join(differing)}; give "

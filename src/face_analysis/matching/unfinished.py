@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from face_analysis.errors import PackedFileError, UsageError
+from face_analysis.errors import PackedFileError
 from face_analysis.files import whole_file
+from face_analysis.journal import check_same_run
 from face_analysis.json_files import json_text
 from face_analysis.matching.blocks import TOTAL_BINS
 from face_analysis.matching.comparison import Comparison
@@ -50,12 +51,7 @@ class UnfinishedMatch:
             begun, done = dict(state["identity"]), int(state["done"])
         except Exception as error:  # see read_arrays
             raise self._damaged(error) from error
-        differing = [name for name, value in self._identity.items() if begun.get(name) != value]
-        if differing:
-            raise UsageError(
-                f"{self.path.parent}: the run to resume was begun with other {', '.join(differing)}; "
-                "give the same options, or start anew with --overwrite"
-            )
+        check_same_run(begun, self._identity, self.path.parent)
         try:
             return _counts(arrays, comparison, tail), done
         except (ValueError, TypeError, KeyError) as error:

@@ -65,9 +65,9 @@ class LmdbWriter:
         return self
 
     def _check(self, begun: Mapping[str, Any]) -> None:
-        """Raises UsageError where the file was begun with other facts, or with more."""
+        """Raises UsageError where the file was begun with other facts."""
         try:
-            check_same_run(begun, dict.fromkeys((*self._facts, *begun)) | self._facts, self.path)
+            check_same_run(begun, self._facts, self.path)
         except UsageError:
             self._file.close(keep=True)
             raise
