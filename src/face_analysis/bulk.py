@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import logging
-import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -19,7 +18,7 @@ from typing import Any, Protocol
 from tqdm import tqdm
 
 from face_analysis.errors import NoAnswerError, OutputError
-from face_analysis.files import first_reasons, write_csv, write_text
+from face_analysis.files import print_unused, write_csv, write_text
 from face_analysis.journal import Journal, begun, check_same_run, journal_path
 from face_analysis.json_files import write_json
 from face_analysis.outputs import claim_file, claim_folder
@@ -118,9 +117,7 @@ class Output:
         Raises UsageError where a run of other facts ended here, and OutputError where the main file is there,
         but not what it is of.
         """
-        if journal_path(self.main).exists():
-            return None
-        if not self.main.exists():
+        if journal_path(self.main).exists() or not self.main.exists():
             return None
         found = self._finished()
         if not found:
@@ -176,10 +173,8 @@ class Summary:
 
     def tell(self, errors: Path) -> None:
         """Say on stderr how many photos could not be used, and the first reasons."""
-        if self.reasons:
-            first = (f"{path}: {reason.removeprefix(f'{path}: ')}" for path, reason in self.reasons.items())
-            told = f"{len(self.reasons)} images could not be used: see {errors}"
-            print(told + first_reasons(first), file=sys.stderr)
+        if reasons := self.reasons:
+            print_unused(len(reasons), reasons.items(), errors)
 
 
 @dataclass(frozen=True)
@@ -250,8 +245,8 @@ def _analyse(job: Job, journal: Journal, summary: Summary) -> None:
 
 def _write_errors(output: Output, summary: Summary) -> None:
     """List the photos that could not be used, each once; where there are none, no list stays."""
-    if summary.reasons:
-        write_csv(output.errors, ("path", "reason"), summary.reasons.items())
+    if reasons := summary.reasons:
+        write_csv(output.errors, ("path", "reason"), reasons.items())
     else:
         output.errors.unlink(missing_ok=True)
 

@@ -134,6 +134,12 @@ def first_reasons(reasons: Iterable[str]) -> str:
     return "".join(f"\n  {reason}" for reason in islice(dict.fromkeys(reasons), FIRST))
 
 
+def print_unused(count: int, failures: Iterable[tuple[str, str]], errors: Path) -> None:
+    """Say on stderr how many images could not be used, the first (path, reason), and where all are."""
+    first = first_reasons(f"{path}: {reason.removeprefix(f'{path}: ')}" for path, reason in failures)
+    print(f"{count} images could not be used: see {errors}{first}", file=sys.stderr)
+
+
 class FailureLog:
     """`errors.csv`: a row (path, reason) for each image that could not be used, each image once.
 
@@ -143,7 +149,7 @@ class FailureLog:
     def __init__(self, path: Path, *, keep: bool = False) -> None:
         self.path = path
         self.seen: set[str] = set()
-        self.first: list[str] = []
+        self.first: list[tuple[str, str]] = []
         if keep and path.exists():
             with path.open(newline="", encoding="utf-8", errors="surrogateescape") as file:
                 self._note({row["path"]: row["reason"] for row in csv.DictReader(file)})
@@ -171,14 +177,10 @@ class FailureLog:
 
     def _note(self, failures: dict[str, str]) -> None:
         self.seen.update(failures)
-        left = FIRST - len(self.first)
-        self.first += [
-            f"{path}: {reason.removeprefix(f'{path}: ')}" for path, reason in islice(failures.items(), left)
-        ]
+        self.first += islice(failures.items(), FIRST - len(self.first))
 
     def report(self) -> int:
         """Say how many there were, and the first reasons; the exit status: 1 if any, else 0."""
         if self.seen:
-            told = f"{len(self)} images could not be used: see {self.path}"
-            print(told + first_reasons(self.first), file=sys.stderr)
+            print_unused(len(self), self.first, self.path)
         return 1 if self.seen else 0

@@ -123,8 +123,6 @@ class AttributePredictor:
 
     def answers(self, chips: Sequence[Image]) -> list[Mapping[str, Any] | str]:
         """The estimates of each RGB uint8 chip (112, 112, 3) by attribute, or why there are none."""
-        if not chips:
-            return []
         logits = self.logits(chips)
         reasons = no_answers(logits)
         kept = torch.tensor([row not in reasons for row in range(len(chips))])

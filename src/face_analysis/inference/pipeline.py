@@ -23,7 +23,7 @@ class ChipModel(Protocol):
     """A model that says something of chips."""
 
     def answers(self, chips: Sequence[Image]) -> list[Mapping[str, Any] | str]:
-        """For each RGB uint8 chip the fields of `Face` that the model knows, or why it knows none."""
+        """For each RGB uint8 chip, at least one, the fields of `Face` that the model knows, or why none."""
         ...
 
 
@@ -91,7 +91,7 @@ class FaceBlock:
         chips = [face.chip for photo in batch for face in photo.faces if face.chip is not None]
         if not chips or not self.models:
             return batch
-        answers = iter(list(zip(*(model.answers(chips) for model in self.models), strict=True)))
+        answers = zip(*(model.answers(chips) for model in self.models), strict=True)
         return [_with_answers(photo, [next(answers) for _ in photo.faces]) for photo in batch]
 
     def _stripped(self, photo: Photo) -> Photo:
