@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor, wait
 from itertools import islice
 from multiprocessing import parent_process
 from threading import Thread
@@ -13,6 +13,8 @@ from typing import Any, TypeVar
 
 Given = TypeVar("Given")
 Made = TypeVar("Made")
+LOOK_EVERY = 2.0
+"""Seconds after which a result that has not come makes one look whether its worker is alive."""
 
 
 def in_order(
@@ -42,11 +44,32 @@ def _in_order(
         waiting: deque[Future[Made]] = deque(pool.submit(function, given) for given in islice(coming, ahead))
         try:
             while waiting:
-                done = waiting.popleft().result()
+                done = _result(pool, waiting.popleft())
                 waiting.extend(pool.submit(function, given) for given in islice(coming, 1))
                 yield done
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _result(pool: Executor, future: Future[Made]) -> Made:
+    """The result of a future; a worker process that dies breaks the pool, whatever it was doing."""
+    while not wait([future], LOOK_EVERY).done:
+        if isinstance(pool, ProcessPoolExecutor):
+            _break_if_dead(pool)
+    return future.result()
+
+
+def _break_if_dead(pool: ProcessPoolExecutor) -> None:
+    """Let a pool notice a worker that was killed while it wrote a result: it waits for the rest for ever.
+
+    The rest never comes, but the end of the pipe does once nobody can write to it.
+    """
+    workers = list((pool._processes or {}).values())
+    if all(worker.is_alive() for worker in workers):
+        return
+    for worker in workers:
+        worker.kill()
+    pool._result_queue._writer.close()  # type: ignore[attr-defined]
 
 
 _bound: Callable[[Any], Any]
