@@ -7,6 +7,7 @@ import importlib
 GROUPS = {
     "Photos": {
         "predict": "find the faces of photos, and estimate race, gender and age of each",
+        "compare": "say how alike the faces of two photos are, and whether they are one person",
         "align": "write the faces of photos as aligned chips",
         "extract": "write embeddings of the faces of photos as a feature set",
     },
@@ -51,6 +52,7 @@ OPTIONS = {
     "annotations split": "annotations:SplitOptions",
     "audit": "audit:AuditOptions",
     "calibrate": "calibrate:CalibrateOptions",
+    "compare": "compare:CompareOptions",
     "completion": "completion:CompletionOptions",
     "demo": "demo:DemoOptions",
     "evaluate": "evaluate:EvaluateOptions",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -128,9 +129,15 @@ def side_facts(side: Side) -> dict[str, Any]:
     from face_analysis.zoo.catalogue import file_sha256
 
     folder = side.features.folder
-    hashes = {name: file_sha256(folder / name) for name in (EMBEDDINGS, INDEX)}
+    if folder is None:
+        content = side.features.embeddings.tobytes() + "\n".join(side.features.paths).encode(
+            "utf-8", "surrogateescape"
+        )
+        hashes = {"embeddings and paths": hashlib.sha256(content).hexdigest()}
+    else:
+        hashes = {name: file_sha256(folder / name) for name in (EMBEDDINGS, INDEX)}
     return {
-        "folder": str(folder),
+        "folder": side.features.source if folder is None else str(folder),
         "source": side.features.source,
         "rows": len(side),
         "left_out": len(side.features.embeddings) - len(side),

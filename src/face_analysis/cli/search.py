@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 class SearchOptions:
     """The options of `search`."""
 
-    probes: Annotated[Path, Opt("feature set of the faces to look for", positional=True)]
-    gallery: Annotated[Path, Opt("feature set to look in", positional=True)]
+    probes: Annotated[Path, Opt("faces to look for: a feature set, a photo or a folder", positional=True)]
+    gallery: Annotated[Path, Opt("faces to look in: a feature set or a folder of photos", positional=True)]
     output: Annotated[Path, Opt("folder for candidates and measures", "-o")]
     top: Annotated[int, Opt("candidates of a probe")] = 10
     threshold: Annotated[float | None, Opt("score from which a candidate is accepted")] = None
@@ -45,6 +45,9 @@ class SearchOptions:
     index: Annotated[Literal["exact", "faiss"], Opt("look at all rows, or at the likeliest lists")] = "exact"
     lists: Annotated[int | None, Opt("lists of the faiss index (default: by the gallery's size)")] = None
     nprobe: Annotated[int, Opt("lists that faiss looks into for a probe")] = 32
+    model: Annotated[
+        str, Opt("model of embeddings for photos: sface, a .safetensors file of recognition, or .onnx", "-m")
+    ] = "sface"
     memory: Annotated[float, Opt("GB for a block, or faiss's gallery, beside Python's and torch's 0.3")] = 1
     resume: Resume = False
     overwrite: Overwrite = False
@@ -88,11 +91,25 @@ def _threshold(options: SearchOptions) -> float | None:
 
 
 def _sides(options: SearchOptions) -> SearchSides:
-    from face_analysis.matching.features.feature_set import LABEL, SUBJECT, open_feature_set
+    from face_analysis.matching.features.feature_set import (
+        LABEL,
+        SUBJECT,
+        is_feature_set,
+        open_feature_set,
+    )
     from face_analysis.matching.search import search_sides
 
     columns = {SUBJECT, LABEL, options.subject or SUBJECT}
-    probes, gallery = (open_feature_set(folder, columns) for folder in (options.probes, options.gallery))
+    given = (options.probes, options.gallery)
+    analyzer = None
+    if not all(map(is_feature_set, given)):
+        from face_analysis.inference.analyzer import FaceAnalyzer
+
+        analyzer = FaceAnalyzer(None, embeddings=options.model, faces="largest")
+    probes, gallery = (
+        analyzer.features(path) if analyzer and not is_feature_set(path) else open_feature_set(path, columns)
+        for path in given
+    )
     sides = search_sides(probes, gallery, options.subject, options.subject_pattern)
     if sides.unknown:
         logging.warning("no measures of identification: %s", sides.unknown)

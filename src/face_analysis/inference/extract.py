@@ -11,7 +11,7 @@ import numpy as np
 
 from face_analysis.bulk import Record
 from face_analysis.datasets.attributes import ATTRIBUTES
-from face_analysis.datasets.sources import FolderSource, ImageSource, path_of
+from face_analysis.datasets.sources import ImageSource, path_of, place_of
 from face_analysis.files import whole_file
 from face_analysis.inference.embeddings import Embeddings
 from face_analysis.matching.features.feature_set import BOX, INDEX, LABEL, PATH, SCORE, SUBJECT
@@ -69,7 +69,7 @@ class FeatureSink:
         if self._file is not None:
             (self.folder / INDEX).unlink(missing_ok=True)
             self._file.finish()
-            write_source(self.folder, _place(self.source))
+            write_source(self.folder, place_of(self.source))
         write_index(self.folder, self._columns, records)
 
     def discard(self) -> None:
@@ -98,8 +98,3 @@ def original_name(path: str) -> str:
     image = PurePath(os.path.normpath(path))
     parent = "" if image.parent.name == ".." else image.parent.name
     return str(Path(parent) / f"{image.stem}.npy")
-
-
-def _place(source: ImageSource) -> Path:
-    """What the names of a source's images are relative to: a folder, or the packed file itself."""
-    return source.root or Path() if isinstance(source, FolderSource) else source.origin

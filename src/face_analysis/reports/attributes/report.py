@@ -19,6 +19,7 @@ from face_analysis.evaluation.intervals import LEVEL, RESAMPLES, Estimate
 from face_analysis.json_files import json_text
 from face_analysis.reports.attributes.figures import FIGURE_NAMES, write_figures
 from face_analysis.reports.page import Picture, Table, base64_text
+from face_analysis.reports.result import TableRows
 from face_analysis.reports.style import MEASURES, MEASURES_OF, PERCEIVED, RECALL, section
 
 JSON_NAME = "metrics.json"
@@ -128,6 +129,12 @@ def _opening(report: EvaluationReport) -> Iterator[str]:
 
 
 def _overall(report: EvaluationReport) -> Iterator[str]:
+    table = measures_table(report)
+    yield from section("Overall", table.heads, table.rows)
+
+
+def measures_table(report: EvaluationReport) -> Table:
+    """The overall measures of each attribute."""
     parts = [(str(name), part.overall) for name, part in report.attributes.items()]
     if report.age_count is not None:
         parts.append(("age, count decoding", report.age_count))
@@ -136,7 +143,26 @@ def _overall(report: EvaluationReport) -> Iterator[str]:
         for name, part in parts
         for key in MEASURES_OF[part.attribute]
     ]
-    yield from section("Overall", ["attribute", "measure", "figure", "left out: label unknown"], rows)
+    return Table(("attribute", "measure", "figure", "left out: label unknown"), rows)
+
+
+def measure_rows(report: EvaluationReport) -> TableRows:
+    """Every measure of each attribute as a number: of all images (`grouping` is empty), and of each group."""
+    rows: list[tuple[object, ...]] = []
+    for attribute, part in report.attributes.items():
+        of_groups = [
+            (grouping, group, measures)
+            for grouping, groups in part.groups.items()
+            for group, measures in groups.items()
+        ]
+        for grouping, group, measures in (("", "", part.overall.measures), *of_groups):
+            rows += [
+                (attribute, grouping, group, measure, found.value, found.low, found.high, found.count)
+                for measure, found in measures.items()
+                if found is not None
+            ]
+    columns = ("attribute", "grouping", "group", "measure", "value", "low", "high", "count")
+    return TableRows(columns, rows)
 
 
 def _details(report: EvaluationReport) -> Iterator[str]:
