@@ -105,7 +105,7 @@ def _columns(options: ExtractOptions, source: ImageSource) -> dict[str, list[str
         if not any(columns[SUBJECT]):
             raise UsageError("--subject folder: no photo lies in a subfolder of the source")
     if options.labels is not None:
-        columns |= dict(read_label_file(options.labels).columns_of(names))
+        columns |= read_label_file(options.labels).columns_of(names)
     return columns
 
 

@@ -30,7 +30,7 @@ class LabelFile:
     labels: Mapping[Attribute, NDArray[np.int64]]
     predicted: bool
 
-    def columns_of(self, images: Sequence[str]) -> dict[Attribute, list[str]]:
+    def columns_of(self, images: Sequence[str]) -> dict[str, list[str]]:
         """The codes of these images as text, empty where the file does not know them.
 
         Raises EmptyDataError where it has none of the images.
@@ -42,7 +42,7 @@ class LabelFile:
                 f"{self.path} has none of the images: it has {self.images[0]}, and {images[0]} is asked for; "
                 "paths must be written alike in both"
             )
-        found: dict[Attribute, list[str]] = {}
+        found: dict[str, list[str]] = {}
         for name, values in self.labels.items():
             codes = np.where(rows >= 0, values[rows], UNKNOWN)
             found[name] = ["" if code < 0 else str(code) for code in codes.tolist()]
