@@ -13,7 +13,7 @@ from face_analysis.cli.parser import parse
 from face_analysis.errors import EmptyDataError
 from face_analysis.files import FailureLog, write_text
 from face_analysis.json_files import write_json
-from face_analysis.options import Opt, to_yaml
+from face_analysis.options import Opt, Range, to_yaml
 from face_analysis.outputs import Overwrite, Resume, claim_folder
 
 if TYPE_CHECKING:
@@ -40,11 +40,15 @@ class MatchOptions:
         str | None, Opt("regular expression whose one group, found in the path, is the subject")
     ] = None
     group: Annotated[tuple[str, ...], Opt("columns of the index whose groups have rates of their own")] = ()
-    tail: Annotated[int, Opt("most extreme pairs to keep, non-mated and mated")] = 1000
-    fmr: Annotated[float, Opt("false match rate to find the threshold of")] = 1e-4
+    tail: Annotated[int, Opt("most extreme pairs to keep, non-mated and mated", within=Range(low=0))] = 1000
+    fmr: Annotated[float, Opt("false match rate to find the threshold of", within=Range(over=0, high=1))] = (
+        1e-4
+    )
     scores: Annotated[Literal["none", "npy", "parquet"], Opt("write every score, too")] = "none"
     prefix: Annotated[str, Opt("what the names of the score files begin with", "-gr")] = "all"
-    memory: Annotated[float, Opt("GB for panels and counts, beside Python's and torch's own 0.3")] = 1
+    memory: Annotated[
+        float, Opt("GB for panels and counts, beside Python's and torch's own 0.3", within=Range(over=0))
+    ] = 1
     resume: Resume = False
     overwrite: Overwrite = False
 

@@ -14,7 +14,7 @@ from face_analysis.cli.match import GIGABYTE, side_facts
 from face_analysis.cli.parser import parse
 from face_analysis.errors import UsageError
 from face_analysis.files import FailureLog, write_text
-from face_analysis.options import Opt, to_yaml
+from face_analysis.options import Opt, Range, to_yaml
 from face_analysis.outputs import Overwrite, Resume, claim_folder
 
 if TYPE_CHECKING:
@@ -32,8 +32,10 @@ class SearchOptions:
     probes: Annotated[Path, Opt("feature set of the faces to look for", positional=True)]
     gallery: Annotated[Path, Opt("feature set to look in", positional=True)]
     output: Annotated[Path, Opt("folder for candidates and measures", "-o")]
-    top: Annotated[int, Opt("candidates of a probe")] = 10
-    threshold: Annotated[float | None, Opt("score from which a candidate is accepted")] = None
+    top: Annotated[int, Opt("candidates of a probe", within=Range(low=1))] = 10
+    threshold: Annotated[
+        float | None, Opt("score from which a candidate is accepted", within=Range(-1, 1))
+    ] = None
     card: Annotated[Path | None, Opt("in its place: threshold.json of a match")] = None
     subject: Annotated[
         str | None,
@@ -43,9 +45,14 @@ class SearchOptions:
         str | None, Opt("regular expression whose one group, found in the path, is the subject")
     ] = None
     index: Annotated[Literal["exact", "faiss"], Opt("look at all rows, or at the likeliest lists")] = "exact"
-    lists: Annotated[int | None, Opt("lists of the faiss index (default: by the gallery's size)")] = None
-    nprobe: Annotated[int, Opt("lists that faiss looks into for a probe")] = 32
-    memory: Annotated[float, Opt("GB for a block, or faiss's gallery, beside Python's and torch's 0.3")] = 1
+    lists: Annotated[
+        int | None, Opt("lists of the faiss index (default: by the gallery's size)", within=Range(low=1))
+    ] = None
+    nprobe: Annotated[int, Opt("lists that faiss looks into for a probe", within=Range(low=1))] = 32
+    memory: Annotated[
+        float,
+        Opt("GB for a block, or faiss's gallery, beside Python's and torch's 0.3", within=Range(over=0)),
+    ] = 1
     resume: Resume = False
     overwrite: Overwrite = False
 

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from face_analysis.cli.parser import parse
-from face_analysis.machine import check_machine
 from face_analysis.options import with_defaults
 from face_analysis.training.options import TrainOptions
 from face_analysis.training.saving.run_folder import RunFolder
@@ -67,7 +66,6 @@ def _parsed(arguments: Sequence[str]) -> TrainOptions:
     A resumed run has its own: none is given it.
     """
     options = parse("train", TrainOptions, arguments)
-    check_machine(options)
     if options.resume is not None:
         return options
     from face_analysis.training.presets import compatible_values, fitting_preset, preset_values
