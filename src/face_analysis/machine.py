@@ -24,10 +24,7 @@ class ThreadOptions:
     """The option of every command that runs a detector."""
 
     threads: Annotated[
-        int,
-        Opt(
-            "CPU threads of a network or detector; 0: one or as many as cores, measured", within=Range(low=0)
-        ),
+        int, Opt("CPU threads of a network or detector; 0: one or as many as cores, measured"), Range(low=0)
     ] = 0
 
 

@@ -39,30 +39,27 @@ class Range:
 ANY = Range()
 
 
+def range_of(hint: Any) -> Range:
+    """The range of an annotated type; of one without a range, all finite numbers."""
+    return next((item for item in get_args(hint)[1:] if isinstance(item, Range)), ANY)
+
+
 @dataclass(frozen=True)
 class Opt:
     """Stands in `Annotated[type, Opt(help, short flags ...)]` of a field that is a command-line option.
 
-    A `positional` one is given without a flag: one word, or any number of them for a tuple. A number, or each
-    of several, lies `within` a range.
+    A `positional` one is given without a flag: one word, or any number of them for a tuple. A `Range` after
+    it is that of a number, or of each of several.
     """
 
     help: str
     flags: tuple[str, ...]
     positional: bool
-    within: Range
 
-    def __init__(
-        self,
-        help: str,  # noqa: A002
-        *flags: str,
-        positional: bool = False,
-        within: Range = ANY,
-    ) -> None:
+    def __init__(self, help: str, *flags: str, positional: bool = False) -> None:  # noqa: A002
         object.__setattr__(self, "help", help)
         object.__setattr__(self, "flags", flags)
         object.__setattr__(self, "positional", positional)
-        object.__setattr__(self, "within", within)
 
 
 def as_flag(name: str, value: object) -> str:
@@ -73,7 +70,7 @@ def as_flag(name: str, value: object) -> str:
 def check_ranges(options: DataclassInstance, shown: Callable[[str, object], str] = as_flag) -> None:
     """Raises UsageError for a number outside the range of its option; `shown` names option and value."""
     for name, hint in get_type_hints(type(options), include_extras=True).items():
-        value, within = getattr(options, name), get_args(hint)[1].within
+        value, within = getattr(options, name), range_of(hint)
         for number in value if isinstance(value, tuple) else (value,):
             if isinstance(number, int | float) and number not in within:
                 ends = [str(within)] * (within != ANY) + ["finite"] * (not -math.inf < number < math.inf)

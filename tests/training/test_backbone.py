@@ -20,6 +20,7 @@ from face_analysis.training.tasks.attributes import AttributeTask
 from face_analysis.zoo.card import BackboneConfig
 from tests.training.runs import same, saved, saved_weights
 
+pytestmark = pytest.mark.usefixtures("full_size")
 MakeOptions = Callable[..., TrainOptions]
 
 STEMS = {"iresnet": "input_layer", "mobilefacenet": "stem", "mobilenet": "stem"}

@@ -20,6 +20,7 @@ from face_analysis.training.pass_memory import TensorMemory, peak
 from face_analysis.training.run import train
 from tests.training.runs import losses
 
+pytestmark = pytest.mark.usefixtures("full_size")
 MIB, GIB = 2**20, 2**30
 SMALL = {"attribute": ("race",), "depth": 18, "width": 0.125, "precision": "32-true", "workers": 0}
 

@@ -23,11 +23,6 @@ AtStep = Callable[[int, Callable[[], None]], None]
 IMAGES = 24
 
 
-@pytest.fixture(autouse=True)
-def _quick(one_layer: None) -> None:
-    """All runs here are of a network of one layer."""
-
-
 @pytest.fixture
 def seen(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[tuple[int, list[int]]]]:
     """Epoch and images of each batch that a run learns from, in their order."""

@@ -29,6 +29,7 @@ from tests.training.runs import column, content, rows, saved_weights
 MakeOptions = Callable[..., TrainOptions]
 
 
+@pytest.mark.usefixtures("full_size")
 def test_a_joint_run_leaves_all_its_files_and_a_model_that_loads(
     options: MakeOptions, tmp_path: Path
 ) -> None:
@@ -135,6 +136,7 @@ def test_a_run_folder_in_use_is_not_written_over(options: MakeOptions) -> None:
         train(options(epochs=1))
 
 
+@pytest.mark.usefixtures("full_size")
 def test_pretrained_starts_from_the_backbone_and_the_heads_that_fit(
     options: MakeOptions, tmp_path: Path
 ) -> None:
@@ -192,6 +194,7 @@ def test_pretrained_starts_from_the_backbone_and_the_heads_that_fit(
         ({"depth": 51}, "51"),
     ],
 )
+@pytest.mark.usefixtures("full_size")
 def test_wrong_options_are_named(options: MakeOptions, changes: dict[str, object], message: str) -> None:
     with pytest.raises(UsageError, match=message):
         train(options(**changes))

@@ -22,14 +22,14 @@ class AlignOptions(ThreadOptions):
     dest: Annotated[Path, Opt("folder for the chips, which keep the tree of the source", positional=True)]
     image_list: Annotated[Path | None, Opt("list of the photos; without it, all of the source", "-i")] = None
     faces: Annotated[Literal["all", "largest", "centre"], Opt("which faces of a photo")] = "largest"
-    min_size: Annotated[float, Opt("leave out faces smaller than this, in pixels", within=Range(low=0))] = 0
+    min_size: Annotated[float, Opt("leave out faces smaller than this, in pixels"), Range(low=0)] = 0
     rotations: Annotated[bool, Opt("search the photo turned by 90, 180 and 270 degrees too")] = False
     whole: Annotated[bool, Opt("take a photo whole where no face is found")] = False
     threshold: Annotated[
-        float, Opt("score from which the detector's find is a face", within=Range(over=0, below=1))
+        float, Opt("score from which the detector's find is a face"), Range(over=0, below=1)
     ] = 0.7
-    quality: Annotated[int, Opt("of JPEG and WebP chips", within=Range(1, 100))] = 95
-    workers: Annotated[int, Opt("threads that decode, detect and align", "-w", within=Range(low=0))] = 2
+    quality: Annotated[int, Opt("of JPEG and WebP chips"), Range(1, 100)] = 95
+    workers: Annotated[int, Opt("threads that decode, detect and align", "-w"), Range(low=0)] = 2
     resume: Resume = False
     overwrite: Overwrite = False
 

@@ -42,10 +42,8 @@ class AuditOptions(MachineOptions):
         bool, Opt("count the faces of each image, and look for one person's in several lists")
     ] = False
     faces: Annotated[bool, Opt("count the faces of each image")] = False
-    similarity: Annotated[float, Opt("from which two pictures are copies", within=Range(over=0, high=1))] = (
-        0.88
-    )
-    workers: Annotated[int, Opt("threads that read images", "-w", within=Range(low=0))] = 2
+    similarity: Annotated[float, Opt("from which two pictures are copies"), Range(over=0, high=1)] = 0.88
+    workers: Annotated[int, Opt("threads that read images", "-w"), Range(low=0)] = 2
     overwrite: Overwrite = False
 
 

@@ -30,8 +30,8 @@ class CalibrateOptions(MachineOptions):
     ] = False
     name: Annotated[str | None, Opt("of the model, in the new card (default: as in the old)")] = None
     training_data: Annotated[str | None, Opt("what the card says of it (default: as in the old)")] = None
-    batch_size: Annotated[int, Opt("images a forward pass", "-b", within=Range(low=1))] = 96
-    workers: Annotated[int, Opt("threads that decode, detect and align", "-w", within=Range(low=0))] = 2
+    batch_size: Annotated[int, Opt("images a forward pass", "-b"), Range(low=1)] = 96
+    workers: Annotated[int, Opt("threads that decode, detect and align", "-w"), Range(low=0)] = 2
     overwrite: Overwrite = False
 
 

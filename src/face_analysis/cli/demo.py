@@ -34,10 +34,8 @@ class DemoOptions(MachineOptions):
     output: Annotated[Path, Opt("folder for all it makes; an earlier demo in it is replaced", "-o")] = Path(
         "demo-output"
     )
-    images: Annotated[
-        int, Opt("pictures to train on; a quarter as many to judge by", within=Range(low=4))
-    ] = 1200
-    epochs: Annotated[int, Opt("passes over them", "-e", within=Range(low=1))] = 5
+    images: Annotated[int, Opt("pictures to train on; a quarter as many to judge by"), Range(low=4)] = 1200
+    epochs: Annotated[int, Opt("passes over them", "-e"), Range(low=1)] = 5
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -21,7 +21,7 @@ class EmbedderOptions(MachineOptions):
     model: Annotated[
         str, Opt("sface, a .safetensors file of recognition, an original model_*.pth, or an .onnx file", "-m")
     ] = "sface"
-    batch_size: Annotated[int, Opt("faces a forward pass", "-b", within=Range(low=1))] = 96
+    batch_size: Annotated[int, Opt("faces a forward pass", "-b"), Range(low=1)] = 96
     net_mode: Annotated[Literal["ir", "ir_se"], Opt("of original .pth models", "-n")] = "ir_se"
     depth: Annotated[int, Opt("of original .pth models: 50, 100, 152", "-dp")] = 50
     colour: Annotated[Literal["RGB", "BGR"], Opt("order of the channels an .onnx file takes")] = "RGB"

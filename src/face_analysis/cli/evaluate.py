@@ -53,9 +53,7 @@ class EvaluateOptions(EmbedderOptions):
         Path | None,
         Opt("threshold.json of a match, at whose threshold the rates of verification sets are reported"),
     ] = None
-    workers: Annotated[
-        int, Opt("threads that decode and align the images of IJB", "-w", within=Range(low=0))
-    ] = 2
+    workers: Annotated[int, Opt("threads that decode and align the images of IJB", "-w"), Range(low=0)] = 2
     no_flip: Annotated[bool, Opt("do not add the embedding of the mirrored chip")] = False
     overwrite: Overwrite = False
 

@@ -26,13 +26,13 @@ class ExtractOptions(EmbedderOptions):
     faces: Annotated[Literal["all", "largest", "centre"], Opt("which faces of a photo")] = "largest"
     whole: Annotated[bool, Opt("take a photo whole where no face is found")] = False
     threshold: Annotated[
-        float, Opt("score from which the detector's find is a face", within=Range(over=0, below=1))
+        float, Opt("score from which the detector's find is a face"), Range(over=0, below=1)
     ] = 0.7
     flip: Annotated[bool, Opt("add the embedding of the mirrored chip")] = False
     format: Annotated[
         Literal["set", "original"], Opt("original: <parent folder>/<stem>.npy, a file an image")
     ] = "set"
-    workers: Annotated[int, Opt("threads that decode, detect and align", "-w", within=Range(low=0))] = 2
+    workers: Annotated[int, Opt("threads that decode, detect and align", "-w"), Range(low=0)] = 2
     resume: Resume = False
     overwrite: Overwrite = False
 

@@ -23,7 +23,7 @@ class FeatureMatchOptions:
     dataset: Annotated[str, Opt("CHIYA, CHIYA_VAL, PUBLIC_IVS, or another name")]
     group: Annotated[str, Opt("what the names of the files begin with")]
     gallery: Annotated[Path | None, Opt("list to compare with (default: the probes, each pair once)")] = None
-    memory: Annotated[float, Opt("GB for blocks of scores", within=Range(over=0))] = 1
+    memory: Annotated[float, Opt("GB for blocks of scores"), Range(over=0)] = 1
     overwrite: Overwrite = False
 
 

@@ -40,14 +40,12 @@ class MatchOptions:
         str | None, Opt("regular expression whose one group, found in the path, is the subject")
     ] = None
     group: Annotated[tuple[str, ...], Opt("columns of the index whose groups have rates of their own")] = ()
-    tail: Annotated[int, Opt("most extreme pairs to keep, non-mated and mated", within=Range(low=0))] = 1000
-    fmr: Annotated[float, Opt("false match rate to find the threshold of", within=Range(over=0, high=1))] = (
-        1e-4
-    )
+    tail: Annotated[int, Opt("most extreme pairs to keep, non-mated and mated"), Range(low=0)] = 1000
+    fmr: Annotated[float, Opt("false match rate to find the threshold of"), Range(over=0, high=1)] = 1e-4
     scores: Annotated[Literal["none", "npy", "parquet"], Opt("write every score, too")] = "none"
     prefix: Annotated[str, Opt("what the names of the score files begin with", "-gr")] = "all"
     memory: Annotated[
-        float, Opt("GB for panels and counts, beside Python's and torch's own 0.3", within=Range(over=0))
+        float, Opt("GB for panels and counts, beside Python's and torch's own 0.3"), Range(over=0)
     ] = 1
     resume: Resume = False
     overwrite: Overwrite = False

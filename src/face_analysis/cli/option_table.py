@@ -9,7 +9,7 @@ from pathlib import Path
 from types import NoneType
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
-from face_analysis.options import Opt
+from face_analysis.options import ANY, Opt, Range, range_of
 
 METAVARS = {int: "N", float: "X", Path: "PATH", str: "WORD"}
 CONFIG = "config"
@@ -24,6 +24,7 @@ class Option:
     many: bool
     opt: Opt
     hint: Any
+    within: Range
     default: Any = MISSING
 
     @property
@@ -64,7 +65,7 @@ def option_table(options: type) -> Mapping[str, Option]:
     """The options of a command's dataclass by name, in its order; `--config` comes first."""
     hints = get_type_hints(options, include_extras=True)
     text = Opt("YAML file with any of these options; those on the command line count more")
-    config = Option(CONFIG, Path, False, text, Path, None)
+    config = Option(CONFIG, Path, False, text, Path, ANY, None)
     return {
         CONFIG: config,
         **{item.name: _option(item.name, hints[item.name], item.default) for item in fields(options)},
@@ -72,10 +73,10 @@ def option_table(options: type) -> Mapping[str, Option]:
 
 
 def _option(name: str, annotated: Any, default: Any) -> Option:
-    hint, opt = get_args(annotated)
+    hint, opt, *_ = get_args(annotated)
     assert isinstance(opt, Opt)
     kinds = [kind for kind in get_args(hint) if kind is not NoneType]
     kind = kinds[0] if NoneType in get_args(hint) else hint
     many = get_origin(kind) is tuple
     kind = get_args(kind)[0] if many else kind
-    return Option(name, kind, many, opt, hint, default)
+    return Option(name, kind, many, opt, hint, range_of(annotated), default)

@@ -41,14 +41,14 @@ class PackOptions(ThreadOptions):
     name: Annotated[str | None, Opt("name of the LMDB (default: that of the list or folder)", "-n")] = None
     align: Annotated[bool, Opt("write the aligned chip of the face nearest the middle of each photo")] = False
     whole: Annotated[bool, Opt("with --align: take a photo whole where no face is found")] = False
-    size: Annotated[
-        int | None, Opt("write images anew, square, with this side in pixels", within=Range(low=1))
-    ] = None
-    quality: Annotated[int, Opt("of JPEG images written anew", within=Range(1, 100))] = 95
+    size: Annotated[int | None, Opt("write images anew, square, with this side in pixels"), Range(low=1)] = (
+        None
+    )
+    quality: Annotated[int, Opt("of JPEG images written anew"), Range(1, 100)] = 95
     strict: Annotated[bool, Opt("write nothing if an image cannot be used")] = False
     resume: Resume = False
     overwrite: Overwrite = False
-    workers: Annotated[int, Opt("threads that read images", "-w", within=Range(low=0))] = 2
+    workers: Annotated[int, Opt("threads that read images", "-w"), Range(low=0)] = 2
 
 
 @dataclass(frozen=True)

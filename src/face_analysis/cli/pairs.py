@@ -43,12 +43,10 @@ class BuildOptions(ThreadOptions):
     pairs: Annotated[
         Path | None, Opt("list of the pairs, or of people's images (default: pairs.txt in the source)")
     ] = None
-    each: Annotated[
-        int, Opt("people: pairs of either kind in each of the ten folds", within=Range(low=1))
-    ] = 300
-    seed: Annotated[int, Opt("people: of the pairs that are drawn", within=Range(low=0))] = 0
+    each: Annotated[int, Opt("people: pairs of either kind in each of the ten folds"), Range(low=1)] = 300
+    seed: Annotated[int, Opt("people: of the pairs that are drawn"), Range(low=0)] = 0
     name: Annotated[str | None, Opt("of the set (default: that of the .bin file or protocol)", "-n")] = None
-    workers: Annotated[int, Opt("threads that decode, detect and align", "-w", within=Range(low=0))] = 2
+    workers: Annotated[int, Opt("threads that decode, detect and align", "-w"), Range(low=0)] = 2
     overwrite: Overwrite = False
 
 

@@ -187,6 +187,6 @@ def _help(option: Option) -> str:
     text = option.opt.help.replace("%", "%%")
     default = option.default if isinstance(option.default, tuple) else (option.default,)
     shown = " ".join(str(value) for value in default if value not in (None, MISSING, False, ""))
-    notes = [str(option.opt.within), f"default: {shown}" if shown and "default" not in text else ""]
+    notes = [str(option.within), f"default: {shown}" if shown and "default" not in text else ""]
     told = "; ".join(note for note in notes if note)
     return f"{text} ({told})" if told else text

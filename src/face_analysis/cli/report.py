@@ -31,10 +31,8 @@ class ReportOptions:
     dest: Annotated[Path, Opt("folder for the page, figures and tables", "-d")]
     fmr: Annotated[
         float | None,
-        Opt(
-            "of a match: false match rate at whose threshold groups are compared (default: of match)",
-            within=Range(over=0, high=1),
-        ),
+        Opt("of a match: false match rate at whose threshold groups are compared (default: of match)"),
+        Range(over=0, high=1),
     ] = None
     attributes: Annotated[Path | None, Opt("of a match: folder that `evaluate` wrote, to show beside")] = None
     faces: Annotated[bool, Opt("of a match: put the pictures of the hardest pairs into the page")] = False

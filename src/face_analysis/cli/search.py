@@ -32,10 +32,8 @@ class SearchOptions:
     probes: Annotated[Path, Opt("feature set of the faces to look for", positional=True)]
     gallery: Annotated[Path, Opt("feature set to look in", positional=True)]
     output: Annotated[Path, Opt("folder for candidates and measures", "-o")]
-    top: Annotated[int, Opt("candidates of a probe", within=Range(low=1))] = 10
-    threshold: Annotated[
-        float | None, Opt("score from which a candidate is accepted", within=Range(-1, 1))
-    ] = None
+    top: Annotated[int, Opt("candidates of a probe"), Range(low=1)] = 10
+    threshold: Annotated[float | None, Opt("score from which a candidate is accepted"), Range(-1, 1)] = None
     card: Annotated[Path | None, Opt("in its place: threshold.json of a match")] = None
     subject: Annotated[
         str | None,
@@ -46,12 +44,11 @@ class SearchOptions:
     ] = None
     index: Annotated[Literal["exact", "faiss"], Opt("look at all rows, or at the likeliest lists")] = "exact"
     lists: Annotated[
-        int | None, Opt("lists of the faiss index (default: by the gallery's size)", within=Range(low=1))
+        int | None, Opt("lists of the faiss index (default: by the gallery's size)"), Range(low=1)
     ] = None
-    nprobe: Annotated[int, Opt("lists that faiss looks into for a probe", within=Range(low=1))] = 32
+    nprobe: Annotated[int, Opt("lists that faiss looks into for a probe"), Range(low=1)] = 32
     memory: Annotated[
-        float,
-        Opt("GB for a block, or faiss's gallery, beside Python's and torch's 0.3", within=Range(over=0)),
+        float, Opt("GB for a block, or faiss's gallery, beside Python's and torch's 0.3"), Range(over=0)
     ] = 1
     resume: Resume = False
     overwrite: Overwrite = False

@@ -60,15 +60,12 @@ def _check_attributes(options: TrainOptions) -> None:
         )
     if options.balance is not None and options.balance not in attributes:
         raise UsageError(f"--balance {options.balance}: this run trains {', '.join(attributes)} only")
-    if options.num_classes is not None and options.num_classes not in _class_counts(attributes):
+    # The original counted outputs, or the label values of age.
+    counts = {count for name in attributes for count in (OUTPUTS[name], LABEL_COUNT[name])}
+    if options.num_classes is not None and options.num_classes not in counts:
         raise UsageError(
             f"--num_classes {options.num_classes}: {', '.join(attributes)} does not have so many"
         )
-
-
-def _class_counts(attributes: tuple[Attribute, ...]) -> set[int]:
-    """What the original counts as classes: outputs, or for age the label values too."""
-    return {count for name in attributes for count in (OUTPUTS[name], LABEL_COUNT[name])}
 
 
 def _check_recognition(options: TrainOptions) -> None:
