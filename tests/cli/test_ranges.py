@@ -56,6 +56,11 @@ def refused(option: Option, value: Number) -> str:
     return re.escape(f"`--{option.name} {value}`: must be {' and '.join(ends + finite)}") + "$"
 
 
+def written(value: Number) -> str:
+    """As YAML has it: there `nan` is a word."""
+    return str(value) if math.isfinite(value) else str(value).replace("nan", ".nan").replace("inf", ".inf")
+
+
 def ids(value: object) -> str | None:
     return value.name if isinstance(value, Option) else None
 
@@ -72,7 +77,7 @@ def test_a_number_in_its_range_is_taken_and_the_next_one_outside_refused(
         assert taken == ((value,) if option.many else value)
     for value in outside(option):
         with pytest.raises(UsageError, match=refused(option, value)):
-            parse(command, options_of(command), [*words, f"--{option.name}={value}"])
+            parse(command, options_of(command), [*words, f"--{option.name}={written(value)}"])
 
 
 def test_every_number_has_a_range_but_those_that_are_known_to_need_none() -> None:

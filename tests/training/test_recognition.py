@@ -31,7 +31,7 @@ MakeOptions = Callable[..., TrainOptions]
 
 @pytest.mark.usefixtures("full_size")
 def test_a_run_leaves_a_model_that_verifies_as_it_says(recognition: MakeOptions, tmp_path: Path) -> None:
-    run = train(recognition(epochs=3, lr=0.1))
+    run = train(recognition(epochs=1, lr=0.1))
     reports = finish_recognition(run)
     loaded = load_recognition(tmp_path / "run" / "model.safetensors")
     assert [report.name for report in reports] == ["one", "two"]

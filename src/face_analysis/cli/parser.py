@@ -12,7 +12,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, dataclass
 from pathlib import Path
-from typing import Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from jsonargparse import ArgumentParser
 
@@ -24,7 +24,10 @@ from face_analysis.errors import UsageError
 from face_analysis.inputs import check_input
 from face_analysis.options import check_ranges
 
-T = TypeVar("T")
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+T = TypeVar("T", bound="DataclassInstance")
 VALUE_ERROR = re.compile(r'Parser key "(\w+)".*(?:Got|Given) value: (.*)', re.DOTALL)
 
 
@@ -34,7 +37,7 @@ def parse(command: str, options: type[T], arguments: Sequence[str]) -> T:
     An option on the command line wins over the same one in a file of `--config`; `null` takes one back that
     has no default.
     """
-    table = option_table(options)  # type: ignore[arg-type]  # classes are hashable
+    table = option_table(options)
     wrong = WrongWords(command, table)
     if any(word in ("-h", "--help") for word in arguments):
         _parser(command, table).print_help()
@@ -48,7 +51,7 @@ def parse(command: str, options: type[T], arguments: Sequence[str]) -> T:
     values = {name: getattr(namespace, name) for name in table if name != CONFIG}
     known = {name: value for name, value in values.items() if value is not None}
     parsed = options(**{name: tuple(v) if isinstance(v, list) else v for name, v in known.items()})
-    check_ranges(parsed, given.shown)  # type: ignore[type-var]
+    check_ranges(parsed, given.shown)
     return parsed
 
 
