@@ -19,10 +19,10 @@ import cv2
 import numpy as np
 
 from benchmarks.process_memory import megabytes
-from face_analysis.audit.copies import CopyGroup, find_copies
-from face_analysis.audit.images import AuditedImages
-from face_analysis.audit.leaks import shared_pictures
-from face_analysis.audit.scan import Scan, ScanSettings, scan
+from face_analysis.auditing.copies import CopyGroup, find_copies
+from face_analysis.auditing.images import AuditedImages
+from face_analysis.auditing.leaks import shared_pictures
+from face_analysis.auditing.scan import Scan, ScanSettings, scan
 from face_analysis.datasets.folders import list_folder
 from face_analysis.datasets.lists.image_list import ImageList
 from face_analysis.datasets.sources import FolderSource

@@ -92,6 +92,7 @@ def chosen(subject: Subject, what: str, threads: int) -> Form:
         attribute=("recognition",),
         threads=threads,
         batch_size=STEP,
+        workers=0,  # the steps are timed without loading beside them
         backbone=config.name,
         depth=config.depth,
         net_mode=config.mode,  # type: ignore[arg-type]

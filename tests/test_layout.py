@@ -16,9 +16,10 @@ ORDER = (
     "evaluation",
     "matching",
     "inference",
-    "audit",
+    "auditing",
     "training",
     "reports",
+    "api",
     "cli",
 )
 

@@ -77,6 +77,12 @@ class NoAnswerError(FaceAnalysisError):
     exit_code = 1
 
 
+class NoFaceError(FaceAnalysisError):
+    """A photo that must show a face shows none."""
+
+    exit_code = 1
+
+
 class UnknownModelError(FaceAnalysisError):
     """A name, or the content of a file, that the catalogue of models does not have."""
 

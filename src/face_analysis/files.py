@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from itertools import islice
 from pathlib import Path
-from typing import BinaryIO, Literal, TextIO
+from typing import BinaryIO, Literal, Protocol, TextIO
 
 from face_analysis.errors import WriteError
 from face_analysis.types import ImageFailure
@@ -138,6 +138,25 @@ def print_unused(count: int, failures: Iterable[tuple[str, str]], errors: Path) 
     """Say on stderr how many images could not be used, the first (path, reason), and where all are."""
     first = first_reasons(f"{path}: {reason.removeprefix(f'{path}: ')}" for path, reason in failures)
     print(f"{count} images could not be used: see {errors}{first}", file=sys.stderr)
+
+
+class Failures(Protocol):
+    """Takes in images that could not be used."""
+
+    def add(self, failures: Iterable[ImageFailure]) -> None:
+        """Take in failures."""
+        ...
+
+
+class FailureList:
+    """Keeps them in memory, in `found`."""
+
+    def __init__(self) -> None:
+        self.found: list[ImageFailure] = []
+
+    def add(self, failures: Iterable[ImageFailure]) -> None:
+        """Append failures."""
+        self.found.extend(failures)
 
 
 class FailureLog:

@@ -9,6 +9,8 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from face_analysis.errors import UsageError
+
 Image = NDArray[np.uint8]
 """RGB pixels, shape (H, W, 3), 0 to 255."""
 NO_FACE = "no face found"
@@ -67,6 +69,14 @@ class Detection(_Comparable):
     landmarks: NDArray[np.float32]
     score: float
 
+    def to_dict(self) -> dict[str, Any]:
+        """Plain lists and numbers, for JSON."""
+        return {
+            "box": [float(value) for value in self.box],
+            "landmarks": self.landmarks.tolist(),
+            "score": float(self.score),
+        }
+
 
 @dataclass(frozen=True, eq=False)
 class ClassEstimate(_Comparable):
@@ -90,6 +100,11 @@ class ClassEstimate(_Comparable):
         """Of the likeliest class, 0 to 1."""
         return float(self.probabilities[self.code])
 
+    def to_dict(self) -> dict[str, Any]:
+        """The likeliest class with its probability, and the probability of each class, for JSON."""
+        each = dict(zip(self.labels, self.probabilities.tolist(), strict=True))
+        return {"label": self.label, "probability": self.probability, "probabilities": each}
+
 
 @dataclass(frozen=True)
 class AgeEstimate:
@@ -104,6 +119,11 @@ class AgeEstimate:
     count: int
     low: int | None = None
     high: int | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain numbers, for JSON; without an interval where there is none."""
+        interval = {} if self.low is None else {"low": self.low, "high": self.high}
+        return {"years": self.years, "count": self.count, **interval}
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,6 +142,50 @@ class Face(_Comparable):
     embedding: NDArray[np.float32] | None = None
     chip: Image | None = None
 
+    @property
+    def box_xyxy(self) -> tuple[float, float, float, float]:
+        """The box as x, y of its upper left and of its lower right corner, in pixels of the photo.
+
+        Raises UsageError for a face without a detection.
+        """
+        if self.detection is None:
+            raise UsageError(f"{self.path}: this face was not searched in a photo, so it has no box")
+        x, y, width, height = self.detection.box
+        return x, y, x + width, y + height
+
+    def similarity(self, other: Face) -> float:
+        """The cosine of the two embeddings, -1 to 1; the higher, the more alike the two faces are.
+
+        Raises UsageError where a face has no embedding, or where their embeddings differ in size.
+        """
+        for face in (self, other):
+            if face.embedding is None:
+                raise UsageError(
+                    f"{face.path}: the face has no embedding; analyze it by FaceAnalyzer(embeddings=True)"
+                )
+        assert self.embedding is not None
+        assert other.embedding is not None
+        if self.embedding.shape != other.embedding.shape:
+            raise UsageError(
+                f"{self.path} and {other.path}: embeddings of {len(self.embedding)} and "
+                f"{len(other.embedding)} numbers; embed both faces by one model"
+            )
+        cosine = self.embedding.astype(np.float64) @ other.embedding.astype(np.float64)
+        return float(np.clip(cosine, -1, 1))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain dicts, lists, numbers and text, for JSON; without the chip, and what was not asked for."""
+        found: dict[str, Any] = {"path": self.path}
+        if self.detection is not None:
+            found |= self.detection.to_dict()
+        for name in ("race", "gender", "age"):
+            estimate = getattr(self, name)
+            if estimate is not None:
+                found[name] = estimate.to_dict()
+        if self.embedding is not None:
+            found["embedding"] = self.embedding.tolist()
+        return found
+
 
 @dataclass(frozen=True, eq=False)
 class Photo(_Comparable):
@@ -134,6 +198,11 @@ class Photo(_Comparable):
     faces: tuple[Face, ...] = ()
     failure: ImageFailure | None = None
     pixels: Image | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """The path, the faces as `Face.to_dict` gives them, and why the photo could not be used, for JSON."""
+        unused = {} if self.unused is None else {"reason": self.unused.reason}
+        return {"path": self.path, "faces": [face.to_dict() for face in self.faces], **unused}
 
     @property
     def unused(self) -> ImageFailure | None:

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from PIL import Image
 
 import face_analysis
 from face_analysis import FaceAnalyzer, align_chip
@@ -105,8 +104,8 @@ def test_what_cannot_be_read_is_a_failure_and_the_next_photo_follows(
         (tmp_path / ("a" * 300), "too long"),
         ("a\0b.jpg", "null byte"),
         (photos / "sub" / "broken.jpg", "broken"),
-        (np.zeros((4, 4), np.uint8), r"(4, 4)"),
-        (np.zeros((4, 4, 4), np.uint8), r"(4, 4, 4)"),
+        (b"a.jpg", "not a picture"),
+        (np.zeros((4, 4, 2), np.uint8), r"(4, 4, 2)"),
         (np.zeros((4, 4, 3)), "float64"),
         (np.zeros((0, 4, 3), np.uint8), r"(0, 4, 3)"),
         (None, "None"),
@@ -122,7 +121,7 @@ def test_what_cannot_be_read_is_a_failure_and_the_next_photo_follows(
         assert photo.failure.kind == "unreadable"
 
 
-@pytest.mark.parametrize("wrong", [7, b"a.jpg", ["a.jpg"], Image.new("RGB", (9, 9))])
+@pytest.mark.parametrize("wrong", [7, ["a.jpg"], {"photo": "a.jpg"}])
 def test_what_is_no_photo_at_all_is_an_error_at_its_place(model: Path, photos: Path, wrong: Any) -> None:
     coming = FaceAnalyzer(model).analyze_many([photos / "hopper.jpg", photos / "empty.png", wrong])
     assert [len(next(coming).faces), len(next(coming).faces)] == [1, 0]
@@ -170,11 +169,11 @@ def test_wrong_input_says_what_is_wrong(model: Path, photos: Path, tmp_path: Pat
         analyzer.analyze(tmp_path / "absent.jpg")
     with pytest.raises(UnreadableImageError, match=r"broken\.jpg"):
         analyzer.analyze(photos / "sub" / "broken.jpg")
-    with pytest.raises(UsageError, match=r"float64 \(4, 4, 3\)"):
-        analyzer.analyze(np.zeros((4, 4, 3)))  # type: ignore[arg-type]
-    with pytest.raises(UsageError, match=r"\(4, 4\)"):
-        analyzer.analyze(np.zeros((4, 4), np.uint8))
-    with pytest.raises(UsageError, match="None in place of a photo"):
+    with pytest.raises(UnreadableImageError, match=r"float64 \(4, 4, 3\)"):
+        analyzer.analyze(np.zeros((4, 4, 3)))
+    with pytest.raises(UnreadableImageError, match=r"\(4, 4, 2\)"):
+        analyzer.analyze(np.zeros((4, 4, 2), np.uint8))
+    with pytest.raises(UnreadableImageError, match="None in place of a photo"):
         analyzer.analyze(None)  # type: ignore[arg-type]
     with pytest.raises(UnreadableImageError, match="is a folder"):
         analyzer.analyze(tmp_path)

@@ -7,8 +7,8 @@ import pytest
 from numpy.typing import NDArray
 
 from face_analysis.inference.embedder import WithMirror
-from face_analysis.inference.embeddings import faults, unit_rows
-from face_analysis.matching.features.feature_set import ALL_ZERO, NOT_FINITE
+from face_analysis.inference.embeddings import faults
+from face_analysis.matching.features.feature_set import ALL_ZERO, NOT_FINITE, unit_rows
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])

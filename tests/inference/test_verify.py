@@ -10,8 +10,8 @@ from face_analysis.datasets.pairs.pairs import Pairs
 from face_analysis.datasets.pairs.sets import PairSet
 from face_analysis.files import FailureLog
 from face_analysis.inference.embedder import WithMirror
-from face_analysis.inference.embeddings import unit_rows
 from face_analysis.inference.verify import verify_set
+from face_analysis.matching.features.feature_set import unit_rows
 
 
 class LeftHalf:

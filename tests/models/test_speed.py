@@ -244,3 +244,9 @@ def test_an_architecture_is_its_layers_and_shapes_not_its_weights() -> None:
     assert architecture([one]) != architecture([one, same])
     strided = [nn.Sequential(nn.Conv2d(3, 8, 3, stride)) for stride in (1, 2)]
     assert architecture(strided[:1]) != architecture(strided[1:]), "the shapes alone are the same"
+
+
+@pytest.mark.parametrize(("one", "threads"), [(10.5, 2), (12.0, 1)])
+def test_fewer_threads_have_to_be_worth_it(one: float, threads: int) -> None:
+    on_threads = {"float32 on 1 thread": one, "float32 on 2 threads": 10.0}
+    assert measured([F32], [1, 2], by_name(on_threads), by_name({})).best.threads == threads

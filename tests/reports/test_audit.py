@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from face_analysis.audit.images import AuditedImages
-from face_analysis.audit.report import AuditReport, audit
-from face_analysis.audit.scan import ScanSettings, scan
+from face_analysis.auditing.images import AuditedImages
+from face_analysis.auditing.report import AuditReport, audit
+from face_analysis.auditing.scan import ScanSettings, scan
 from face_analysis.datasets.lists.image_list import ImageList
 from face_analysis.datasets.sources import FolderSource
 from face_analysis.reports import audit as audit_report

@@ -16,9 +16,9 @@ from face_analysis.options import Opt, Range, to_yaml
 from face_analysis.outputs import Overwrite, claim_folder
 
 if TYPE_CHECKING:
-    from face_analysis.audit.images import AuditedImages
-    from face_analysis.audit.report import AuditReport
-    from face_analysis.audit.scan import ScanSettings
+    from face_analysis.auditing.images import AuditedImages
+    from face_analysis.auditing.report import AuditReport
+    from face_analysis.auditing.scan import ScanSettings
 
 
 @dataclass(frozen=True)
@@ -53,9 +53,9 @@ def main(arguments: Sequence[str]) -> int:
     check_machine(options)
     from tqdm import tqdm
 
-    from face_analysis.audit.report import audit
-    from face_analysis.audit.scan import scan
-    from face_analysis.reports.audit import audit_page, write_tables
+    from face_analysis.auditing.report import audit
+    from face_analysis.auditing.scan import scan
+    from face_analysis.reports.audit import audit_page, summary_text, write_tables
 
     images = _images(options)
     with claim_folder(options.dest, (*options.lists, options.source), overwrite=options.overwrite):
@@ -67,7 +67,7 @@ def main(arguments: Sequence[str]) -> int:
         report = audit(images, complete, options.similarity)
         write_tables(report, options.dest)
         write_text(options.dest / "audit.html", audit_page(report))
-        print(_table(report))
+        print(summary_text(report))
         if options.fix is not None:
             _fix(report, options)
     print(f"\nreport: {options.dest / 'audit.html'}")
@@ -80,20 +80,17 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _images(options: AuditOptions) -> AuditedImages:
-    from face_analysis.audit.images import AuditedImages
-    from face_analysis.datasets.sources import FolderSource, open_listed
+    from face_analysis.auditing.images import audited_images
+    from face_analysis.datasets.sources import FolderSource
 
-    names = [path.resolve().name if path.is_dir() else path.stem for path in options.lists]
-    if len(set(names)) < len(names):
-        raise UsageError(f"the lists need different names, not {', '.join(names)}")
-    sources = [open_listed(path, options.source) for path in options.lists]
-    if options.fix is not None and not all(isinstance(source, FolderSource) for source in sources):
+    images = audited_images(options.lists, options.source)
+    if options.fix is not None and not all(isinstance(source, FolderSource) for source in images.sources):
         raise UsageError("--fix writes image lists, and packed files have none: audit the list")
-    return AuditedImages(tuple(names), tuple(sources))
+    return images
 
 
 def _scan_settings(options: AuditOptions) -> ScanSettings:
-    from face_analysis.audit.scan import AHEAD, ScanSettings
+    from face_analysis.auditing.scan import AHEAD, ScanSettings
 
     if not options.faces and not options.people:
         return ScanSettings()
@@ -113,23 +110,8 @@ def _scan_settings(options: AuditOptions) -> ScanSettings:
     return ScanSettings(maker.detector, embedder)
 
 
-def _table(report: AuditReport) -> str:
-    names = report.images.names
-    rows = [("", *names), *((what, *map(str, counts)) for what, counts in report.summary().items())]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(names) + 1)]
-    return "\n".join(
-        "  ".join(
-            [
-                row[0].ljust(widths[0]),
-                *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)),
-            ]
-        )
-        for row in rows
-    )
-
-
 def _fix(report: AuditReport, options: AuditOptions) -> None:
-    from face_analysis.audit.labels import clean
+    from face_analysis.auditing.labels import clean
     from face_analysis.reports.audit import write_cleaned
 
     assert options.fix is not None

@@ -7,6 +7,7 @@ import importlib
 GROUPS = {
     "Photos": {
         "predict": "find the faces of photos, and estimate race, gender and age of each",
+        "compare": "say how alike the faces of two photos are, and whether they are one person",
         "align": "write the faces of photos as aligned chips",
         "extract": "write embeddings of the faces of photos as a feature set",
     },
@@ -32,6 +33,15 @@ GROUPS = {
         "completion": "print a script by which a shell completes commands and options",
     },
 }
+NEEDS = {
+    **dict.fromkeys(
+        ("audit", "calibrate", "evaluate", "feature_match", "match", "pairs", "report"), "reports"
+    ),
+    **dict.fromkeys(("demo", "train"), "train"),
+    "pack": "pack",
+    "search": "reports",
+}
+"""The extra with the packages of a command that needs more than predictions do."""
 COMMANDS = {name: text for group in GROUPS.values() for name, text in group.items()}
 
 BEGIN = (
@@ -51,6 +61,7 @@ OPTIONS = {
     "annotations split": "annotations:SplitOptions",
     "audit": "audit:AuditOptions",
     "calibrate": "calibrate:CalibrateOptions",
+    "compare": "compare:CompareOptions",
     "completion": "completion:CompletionOptions",
     "demo": "demo:DemoOptions",
     "evaluate": "evaluate:EvaluateOptions",

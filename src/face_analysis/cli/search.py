@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -25,12 +25,16 @@ if TYPE_CHECKING:
     from face_analysis.matching.search import SearchSides
 
 
+FACES: tuple[Literal["largest", "all"], ...] = ("largest", "all")
+"""Which faces of photos are searched for, and which are searched."""
+
+
 @dataclass(frozen=True)
 class SearchOptions:
     """The options of `search`."""
 
-    probes: Annotated[Path, Opt("feature set of the faces to look for", positional=True)]
-    gallery: Annotated[Path, Opt("feature set to look in", positional=True)]
+    probes: Annotated[Path, Opt("faces to look for: a feature set, a photo or a folder", positional=True)]
+    gallery: Annotated[Path, Opt("faces to look in: a feature set or a folder of photos", positional=True)]
     output: Annotated[Path, Opt("folder for candidates and measures", "-o")]
     top: Annotated[int, Opt("candidates of a probe"), Range(low=1)] = 10
     threshold: Annotated[float | None, Opt("score from which a candidate is accepted"), Range(-1, 1)] = None
@@ -47,6 +51,9 @@ class SearchOptions:
         int | None, Opt("lists of the faiss index (default: by the gallery's size)"), Range(low=1)
     ] = None
     nprobe: Annotated[int, Opt("lists that faiss looks into for a probe"), Range(low=1)] = 32
+    model: Annotated[
+        str, Opt("model of embeddings for photos: sface, a .safetensors file of recognition, or .onnx", "-m")
+    ] = "sface"
     memory: Annotated[
         float, Opt("GB for a block, or faiss's gallery, beside Python's and torch's 0.3"), Range(over=0)
     ] = 1
@@ -59,7 +66,7 @@ def main(arguments: Sequence[str]) -> int:
     options = parse("search", SearchOptions, arguments)
     threshold = _threshold(options)
     from face_analysis.journal import Journal
-    from face_analysis.matching.candidates import outcomes_of, write_candidates
+    from face_analysis.matching.candidates import candidate_rows, outcomes_of, write_candidates
 
     sides = _sides(options)
     comparison, index = sides.comparison, _index(options, sides.comparison)
@@ -73,6 +80,8 @@ def main(arguments: Sequence[str]) -> int:
         failures.add(comparison.failures)
         _search(options, comparison, index, journal)
         write_candidates(path, comparison, journal.records(), sides.subjects, threshold)
+        if comparison.probes.features.folder is None:
+            _print_candidates(candidate_rows(comparison, journal.records(), sides.subjects, threshold))
         outcomes = outcomes_of(comparison, journal.records())
         command = shlex.join(["face-analysis", "search", *arguments])
         about = {"version": __version__, "command": command, **facts, "threshold": threshold}
@@ -92,15 +101,42 @@ def _threshold(options: SearchOptions) -> float | None:
 
 
 def _sides(options: SearchOptions) -> SearchSides:
-    from face_analysis.matching.features.feature_set import LABEL, SUBJECT, open_feature_set
+    from face_analysis.matching.features.feature_set import (
+        LABEL,
+        SUBJECT,
+        is_feature_set,
+        open_feature_set,
+    )
     from face_analysis.matching.search import search_sides
 
     columns = {SUBJECT, LABEL, options.subject or SUBJECT}
-    probes, gallery = (open_feature_set(folder, columns) for folder in (options.probes, options.gallery))
+    given = (options.probes, options.gallery)
+    if not all(map(is_feature_set, given)):
+        from face_analysis.inference.analyzer import FaceAnalyzer
+    # A photo to search for is mostly one of a person, with others behind; they may be anywhere in a gallery.
+    probes, gallery = (
+        open_feature_set(path, columns)
+        if is_feature_set(path)
+        else FaceAnalyzer(None, embeddings=options.model, faces=which).features(path)
+        for path, which in zip(given, FACES, strict=True)
+    )
     sides = search_sides(probes, gallery, options.subject, options.subject_pattern)
-    if sides.unknown:
+    if sides.unknown and probes.folder is not None:
         logging.warning("no measures of identification: %s", sides.unknown)
     return sides
+
+
+def _print_candidates(rows: Iterator[tuple[object, ...]]) -> None:
+    """The candidates of each photo that was searched for, a line each."""
+    for probe, rank, score, found, subject, accepted in rows:
+        words = [
+            f"{probe}: {rank}. {found}",
+            str(subject) if subject else "",
+            f"score {float(str(score)):.4f}",
+        ]
+        if accepted is not None:
+            words.append("accepted" if accepted else "not accepted")
+        print(", ".join(word for word in words if word))
 
 
 def _index(options: SearchOptions, comparison: Comparison) -> FaissIndex | None:

@@ -8,15 +8,11 @@ from argparse import ArgumentParser
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from face_analysis.cli.parser import parse
 from face_analysis.options import with_defaults
 from face_analysis.training.options import TrainOptions
 from face_analysis.training.saving.run_folder import RunFolder
-
-if TYPE_CHECKING:
-    from face_analysis.training.run import TrainedRun
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -38,7 +34,9 @@ def main(arguments: Sequence[str]) -> int:
             first = rank() == 0
         if not first:
             return 0
-        print(_finish(run))
+        from face_analysis.api.training import finish
+
+        print(finish(run).summary)
     print(f"model: {run.folder.weights}")
     return run.failures.report()
 
@@ -83,19 +81,3 @@ def _parsed(arguments: Sequence[str]) -> TrainOptions:
 
 def _plain(value: object) -> str:
     return " ".join(map(str, value)) if isinstance(value, tuple) else str(value)
-
-
-def _finish(run: TrainedRun) -> str:
-    """The table of the best network's measures, after writing its report and weights."""
-    from face_analysis.reports.attributes.report import overall_table, write_report
-    from face_analysis.reports.verification import verification_tables, write_verification
-    from face_analysis.training.finish import finish_attributes, finish_recognition
-
-    folder = run.folder.path / "validation"
-    if run.options.recognition:
-        reports = finish_recognition(run)
-        write_verification(reports, folder)
-        return verification_tables(reports).strip()
-    done = finish_attributes(run)
-    write_report(done.report, done.labels, done.predictions, folder)
-    return overall_table(done.report)

@@ -222,6 +222,11 @@ def path_of(source: ImageSource, index: int) -> str:
     return os.path.join(root or "", source.name(index))  # noqa: PTH118  # keeps `./`
 
 
+def place_of(source: ImageSource) -> Path:
+    """What the names of a source's images are relative to: a folder, or the packed file itself."""
+    return source.root or Path() if isinstance(source, FolderSource) else source.origin
+
+
 def names_sha256(source: ImageSource) -> str:
     """SHA-256 (hexadecimal) over the names of a source's images, in order: which images these are."""
     digest = hashlib.sha256()

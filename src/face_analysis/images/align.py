@@ -27,11 +27,22 @@ _MODES = {"black": cv2.BORDER_CONSTANT, "edge": cv2.BORDER_REPLICATE, "mirror": 
 def align_chip(
     image: Image, landmarks: NDArray[np.floating], size: int = CHIP_SIZE, border: Border = "black"
 ) -> Image:
-    """Warp RGB uint8 (H, W, 3) so that its landmarks (5, 2) lie on the template: (size, size, 3).
+    """Cut an aligned chip of a face: the photo warped so that the landmarks lie on the template of ArcFace.
 
-    The warp is the least-squares similarity (rotation, scale, shift); `border` fills what lies outside the
-    photo. A face larger than two chips is first shrunk by averaging, so that no pixel of it goes unseen.
-    Raises ValueError for landmarks that all lie in one point.
+    The warp is the least-squares similarity (rotation, scale, shift). A face larger than two chips is first
+    shrunk by averaging, so that every pixel of it counts.
+
+    Args:
+        image: the photo, RGB uint8 (H, W, 3).
+        landmarks: (5, 2), x and y of eyes, nose and corners of the mouth, as in `Detection.landmarks`.
+        size: height and width of the chip in pixels.
+        border: what the chip shows beyond the photo: "black", its "edge" repeated, or its "mirror" image.
+
+    Returns:
+        RGB uint8 (size, size, 3).
+
+    Raises:
+        ValueError: for landmarks that all lie in one point.
     """
     matrix = similarity(landmarks, TEMPLATE * (size / CHIP_SIZE))
     scale = float(np.hypot(matrix[0, 0], matrix[1, 0]))

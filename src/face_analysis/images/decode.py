@@ -56,6 +56,22 @@ def decode(data: bytes, name: str) -> Image:
     return _upright(pixels, orientation)
 
 
+def from_pillow(picture: Pillow.Image, name: str) -> Image:
+    """The pixels of a Pillow image as `decode` gives those of a file: RGB uint8 (H, W, 3), upright, in sRGB.
+
+    The image itself is left as it is. Raises UnreadableImageError as `decode`.
+    """
+    try:
+        check_pixels(picture.width, picture.height)
+        copy = picture.copy()
+        pixels = to_srgb(_array(copy, "Pillow"), picture.info.get("icc_profile"))
+        return _upright(pixels, _orientation(picture))
+    except UnreadableImageError as error:
+        raise UnreadableImageError(f"{name}: {error}") from error
+    except Exception as error:  # a file that Pillow reads only now may be damaged in any way
+        raise UnreadableImageError(f"{name}: broken picture ({error}); replace it") from error
+
+
 def check(data: bytes, name: str) -> None:
     """Raise what `decode` would raise; a JPEG is read through, but its pixels are not worked out."""
     _decoded(data, name, reduced=True)

@@ -14,12 +14,13 @@ from numpy.typing import NDArray
 from face_analysis.errors import UsageError
 from face_analysis.images.align import CHIP_SIZE
 from face_analysis.images.normalise import normalise
-from face_analysis.inference.embeddings import Embeddings, faults, unit_rows
+from face_analysis.inference.embeddings import Embeddings, faults
 from face_analysis.inference.forks import check_fork, prepare_forks
 from face_analysis.inference.form import FormChoice, library_choice
 from face_analysis.inference.onnx_embedder import OnnxEmbedder
 from face_analysis.inference.onnx_form import ModelInput
 from face_analysis.machine import Form
+from face_analysis.matching.features.feature_set import unit_rows
 from face_analysis.models.file_kind import ONNX, SAFETENSORS, kind_of, misplaced
 from face_analysis.models.layers import Backbone
 from face_analysis.models.original import read_original_backbone

@@ -14,7 +14,7 @@ from face_analysis.bulk import Summary
 from face_analysis.datasets.pairs.ijb import IjbSet
 from face_analysis.errors import UnreadableImageError
 from face_analysis.evaluation.verification import VerificationReport, verify_pairs
-from face_analysis.files import FailureLog
+from face_analysis.files import Failures
 from face_analysis.images.align import align_chip
 from face_analysis.images.decode import decode
 from face_analysis.images.limits import read_picture_file
@@ -31,7 +31,7 @@ Floats = NDArray[np.float32]
 
 
 def verify_ijb(
-    ijb: IjbSet, embedder: Embedder, failures: FailureLog, batch_size: int = 96, workers: int = 2
+    ijb: IjbSet, embedder: Embedder, failures: Failures, batch_size: int = 96, workers: int = 2
 ) -> VerificationReport:
     """Align the set's images by the landmarks of its list, embed and pool them, and measure its pairs.
 
@@ -65,7 +65,7 @@ def verify_ijb(
 
 
 def _batches(
-    ijb: IjbSet, failures: FailureLog, size: int, workers: int
+    ijb: IjbSet, failures: Failures, size: int, workers: int
 ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.uint8]]]:
     """Rows and their chips (K, 112, 112, 3), made in threads; those that cannot be made go to `failures`."""
     made = in_order(partial(_chip, ijb), range(len(ijb.images)), workers, 2 * size)

@@ -12,7 +12,7 @@ import numpy as np
 
 from face_analysis.errors import ModelMismatchError, UsageError
 from face_analysis.images.decode import fit
-from face_analysis.inference.embeddings import Embeddings, unit_rows
+from face_analysis.inference.embeddings import Embeddings
 from face_analysis.inference.form import FormChoice, library_choice
 from face_analysis.inference.onnx_form import (
     InputForm,
@@ -23,6 +23,7 @@ from face_analysis.inference.onnx_form import (
     input_forms,
 )
 from face_analysis.inference.onnx_session import OnnxSession, RunError
+from face_analysis.matching.features.feature_set import unit_rows
 
 log = logging.getLogger(__name__)
 AGREED = 0.01

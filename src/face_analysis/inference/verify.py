@@ -13,7 +13,7 @@ from face_analysis.datasets.pairs.sets import PairSet, open_pairs, write_pair_se
 from face_analysis.datasets.sources import ImageSource
 from face_analysis.errors import NoAnswerError
 from face_analysis.evaluation.verification import VerificationReport, verify_pairs
-from face_analysis.files import FailureLog
+from face_analysis.files import Failures
 from face_analysis.images.chips import ChipMaker
 from face_analysis.inference.embedder import Embedder
 from face_analysis.inference.embeddings import Embeddings, faults
@@ -22,7 +22,7 @@ from face_analysis.types import Image, ImageFailure
 
 
 def verify_set(
-    pair_set: PairSet, embedder: Embedder, failures: FailureLog, batch_size: int = 96
+    pair_set: PairSet, embedder: Embedder, failures: Failures, batch_size: int = 96
 ) -> VerificationReport:
     """Embed the set's images and measure its pairs; a set's name is that of its folder or file.
 
@@ -69,7 +69,7 @@ def embed_all(pair_set: PairSet, embedder: Embedder, batch_size: int) -> Embeddi
 
 
 def build_pairs(
-    source: ImageSource, pairs: Pairs, maker: ChipMaker, folder: Path, failures: FailureLog, workers: int
+    source: ImageSource, pairs: Pairs, maker: ChipMaker, folder: Path, failures: Failures, workers: int
 ) -> PairSet:
     """Write the set `folder` of the source's images, of which `pairs` are rows, and open it.
 

@@ -65,21 +65,25 @@ def write_candidates(
     subjects: Sequence[str],
     threshold: float | None,
 ) -> None:
-    """Write a row for each candidate of each probe, as a whole file; `subjects` are those of the gallery.
+    """Write `candidate_rows` as a whole file. Raises WriteError."""
+    write_csv(path, HEADER, candidate_rows(comparison, records, subjects, threshold))
 
-    `accepted` is 1 where the score is at least the threshold, 0 where not, and empty without one. Raises
-    WriteError.
+
+def candidate_rows(
+    comparison: Comparison,
+    records: Iterable[dict[str, Any]],
+    subjects: Sequence[str],
+    threshold: float | None,
+) -> Iterator[tuple[object, ...]]:
+    """A row for each candidate of each probe, of the columns HEADER; `subjects` are those of the gallery.
+
+    `accepted` is 1 where the score is at least the threshold, 0 where not, and empty without one.
     """
     probes, gallery = comparison.probes.features.paths, comparison.gallery.features.paths
-    rows = (
-        (
-            *(probe, rank, f"{score:.6f}", gallery[row], subjects[row]),
-            None if threshold is None else int(score >= threshold),
-        )
-        for probe, record in zip(probes, records, strict=True)
-        for rank, (row, score) in enumerate(zip(record[ROWS], record[SCORES], strict=True), 1)
-    )
-    write_csv(path, HEADER, rows)
+    for probe, record in zip(probes, records, strict=True):
+        for rank, (row, score) in enumerate(zip(record[ROWS], record[SCORES], strict=True), 1):
+            accepted = None if threshold is None else int(score >= threshold)
+            yield probe, rank, f"{score:.6f}", gallery[row], subjects[row], accepted
 
 
 def outcomes_of(comparison: Comparison, records: Iterable[dict[str, Any]]) -> Outcomes:

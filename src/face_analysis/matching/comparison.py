@@ -123,7 +123,7 @@ def compare(
     sets, failures = zip(*map(usable_rows, given), strict=True)
     if len({features.size for features in sets}) > 1:
         raise UsageError(
-            f"{probes.folder} has embeddings of {sets[0].size} numbers and {sets[1].folder} of "
+            f"{probes.name} has embeddings of {sets[0].size} numbers and {sets[1].name} of "
             f"{sets[1].size}: extract both with one model"
         )
     if gallery is not None and subject is subject_pattern is None:

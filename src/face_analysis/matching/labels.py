@@ -67,7 +67,7 @@ def find_subjects(
         subjects = [PATH_RULES[column](path) for path in features.paths]
     elif rule is not None and rule not in features.columns:
         return [], (
-            f"{features.folder}: the index has no column `{rule}`; "
+            f"{features.name}: the index has no column `{rule}`; "
             f"name one of its columns, or one of {', '.join(PATH_RULES)}"
         )
     else:
@@ -81,7 +81,7 @@ def naming_conflict(probes: FeatureSet, gallery: FeatureSet) -> str:
     if _default_column(probes) == _default_column(gallery):
         return ""
     return (
-        f"{probes.folder} and {gallery.folder}: one names people by `{SUBJECT}`, the other by `{LABEL}` "
+        f"{probes.name} and {gallery.name}: one names people by `{SUBJECT}`, the other by `{LABEL}` "
         "(class codes): give --subject, or extract both with lists that have the same column"
     )
 
@@ -93,7 +93,7 @@ def check_same_naming(probes: FeatureSet, gallery: FeatureSet) -> None:
     if _default_column(probes) == LABEL and probes.source != gallery.source:
         log.warning(
             "people are known by class codes (`%s`): equal codes of %s and %s are taken for one person",
-            *(LABEL, probes.folder, gallery.folder),
+            *(LABEL, probes.name, gallery.name),
         )
 
 
@@ -112,8 +112,9 @@ def pictures_of(sides: Sequence[FeatureSet]) -> list[list[str]]:
 def groups_of(features: FeatureSet, columns: Sequence[str]) -> list[str]:
     """The name of each row's group, "" where a column does not say; of several columns `name/name`.
 
-    The codes of race and gender become names, ages become bands; other columns are taken as they are. Raises
-    UsageError for a column that the index lacks, FeatureSetError for a code that is no number.
+    The codes of race and gender become names, ages in years become bands; names and bands, and other columns,
+    are taken as they are. Raises UsageError for a column that the index lacks, FeatureSetError for a value
+    that is none of these.
     """
     if not columns:
         return [""] * len(features)
@@ -138,7 +139,7 @@ def _by_pattern(features: FeatureSet, pattern: str) -> list[str]:
 
 def _unknown_text(features: FeatureSet, unknown: Sequence[str]) -> str:
     return (
-        f"{features.folder}: the subject of {len(unknown)} of {len(features)} rows is not known (such "
+        f"{features.name}: the subject of {len(unknown)} of {len(features)} rows is not known (such "
         f"as {unknown[0]}). Extract the set with a list that has a column `subject` or `class`, or "
         f"say who they are: --subject folder (name of the image's folder), --subject COLUMN (of {INDEX}), "
         f"--subject {' or '.join(ORIGINAL_RULES)} (rules of the original system), or --subject_pattern with "
@@ -162,14 +163,18 @@ def _absolute(paths: Sequence[str], source: str) -> list[str]:
 
 def _group_names(features: FeatureSet, column: str) -> list[str]:
     if column not in features.columns:
-        raise UsageError(f"{features.folder}: the index has no column `{column}` to group by; name another")
+        raise UsageError(f"{features.name}: the index has no column `{column}` to group by; name another")
     values = features.columns[column]
     for attribute in ATTRIBUTES:
         if attribute == column:
-            try:
-                codes = np.array([int(value or -1) for value in values], np.int64)
-            except (ValueError, OverflowError) as error:
-                raise FeatureSetError(f"{features.folder}: column `{column}`: {error}") from error
             names = (*GROUP_NAMES[attribute], "")  # an unknown code, -1, takes the last
+            if set(values) <= set(names):
+                return values
+            try:
+                codes = np.array([round(float(value or -1)) for value in values], np.int64)
+            except (ValueError, OverflowError) as error:
+                raise FeatureSetError(
+                    f"{features.name}: column `{column}`: {error}; give codes, or {', '.join(names[:-1])}"
+                ) from error
             return [names[place] for place in group_index(attribute, codes)]
     return values

@@ -131,10 +131,11 @@ def _tail(arrays: Arrays, end: str) -> NDArray[np.void]:
 
 def write_tails(result: MatchResult, comparison: Comparison, folder: Path) -> None:
     """Write `tails.csv`: the highest non-mated scores, then the lowest mated ones. Raises WriteError."""
-    write_csv(folder / TAILS, TAIL_HEADER, _tail_rows(result, comparison))
+    write_csv(folder / TAILS, TAIL_HEADER, tail_rows(result, comparison))
 
 
-def _tail_rows(result: MatchResult, comparison: Comparison) -> Iterator[tuple[object, ...]]:
+def tail_rows(result: MatchResult, comparison: Comparison) -> Iterator[tuple[object, ...]]:
+    """The rows of `tails.csv`."""
     probes, gallery, subjects = comparison.probes, comparison.gallery, comparison.subjects
     for kind, pairs in (("non-mated", result.highest), ("mated", result.lowest)):
         for row, other, score in pairs.tolist():

@@ -32,6 +32,9 @@ SLOWER = 2.5
 GROWTH = 4
 WORTH = 1.03
 """A format with fewer digits has to be so many times as fast as float32 to be chosen."""
+FEWER_THREADS_WORTH = 1.1
+"""Fewer threads have to be so many times as fast as all. Another process that runs during the measurement
+slows down all threads more than one, and does not last."""
 
 
 def images_per_second(
@@ -167,11 +170,15 @@ def measured(
     """The fastest of several formats and numbers of threads.
 
     First the number of threads, in the first format, then the format. One thread is timed by the time it
-    computes, which other processes do not change. A format of fewer digits has to be WORTH it.
+    computes, which other processes do not change. A format of fewer digits has to be WORTH it, and fewer
+    threads FEWER_THREADS_WORTH.
     """
     one_format = [replace(precisions[0], threads=count) for count in threads]
     by_threads = thread_rates(one_format) if len(threads) > 1 else dict.fromkeys(one_format, 0.0)
-    count = max(by_threads, key=lambda form: by_threads[form]).threads
+    most = max(threads)
+    count = max(
+        by_threads, key=lambda form: by_threads[form] * (FEWER_THREADS_WORTH if form.threads == most else 1)
+    ).threads
     forms = [replace(form, threads=count) for form in precisions]
     clock = time.thread_time if count == 1 else time.perf_counter
     rates = format_rates(forms, clock) if len(forms) > 1 else dict.fromkeys(forms, 0.0)

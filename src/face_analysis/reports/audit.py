@@ -10,68 +10,93 @@ from typing import Any
 
 import numpy as np
 
-from face_analysis.audit.labels import Cleaning
-from face_analysis.audit.report import AuditReport
+from face_analysis.auditing.labels import Cleaning
+from face_analysis.auditing.report import AuditReport
+from face_analysis.datasets.attributes import CLASS_NAMES
 from face_analysis.datasets.lists.image_list import ImageList
 from face_analysis.datasets.lists.writers import write_image_list
 from face_analysis.errors import UnreadableImageError
 from face_analysis.files import write_csv
 from face_analysis.images.decode import decode
-from face_analysis.reports.page import render, thumbnail
+from face_analysis.reports.page import Table, render, thumbnail
+from face_analysis.reports.result import TableRows
 from face_analysis.reports.tables import write_table
 
+EXACT_TABLES = ("copies", "groups")
+"""These are read by programs: their cells are written as they are."""
 MOST_GROUPS, MOST_PICTURES = 100, 8
 """PictureGroup of each kind of finding, and of each group; the page says how many there are."""
 
 
 def write_tables(report: AuditReport, folder: Path) -> None:
     """Write the CSV files of docs/audit.md; copies and groups exactly. Raises WriteError."""
+    (folder / "faces.csv").unlink(missing_ok=True)
+    for name, table in audit_tables(report).items():
+        write = write_csv if name in EXACT_TABLES else write_table
+        write(folder / f"{name}.csv", *table)
+
+
+def audit_tables(report: AuditReport) -> dict[str, TableRows]:
+    """The tables of docs/audit.md by name; `faces` is there where faces were counted."""
     images = report.images
 
     def named(row: int) -> tuple[str, str]:
         return images.list_name(row), images.path(row)
 
-    write_table(
-        folder / "unreadable.csv",
-        ("list", "path", "reason"),
-        ((*named(row), reason) for row, reason in sorted(report.scan.reasons.items())),
-    )
-    write_csv(
-        folder / "copies.csv",
-        ("group", "list", "path", "kind", "similarity"),
-        (
-            (number, *named(copy.row), copy.kind, f"{copy.similarity:.3f}")
-            for number, group in enumerate(report.groups)
-            for copy in group
+    copies = [(number, copy) for number, group in enumerate(report.groups) for copy in group]
+    tables = {
+        "unreadable": TableRows(
+            ("list", "path", "reason"),
+            [(*named(row), reason) for row, reason in sorted(report.scan.reasons.items())],
         ),
-    )
-    write_csv(
-        folder / "groups.csv",
-        ("group", "path"),
-        sorted(
-            {(number, images.path(copy.row)) for number, group in enumerate(report.groups) for copy in group}
+        "copies": TableRows(
+            ("group", "list", "path", "kind", "similarity"),
+            [(number, *named(copy.row), copy.kind, f"{copy.similarity:.3f}") for number, copy in copies],
         ),
-    )
-    write_table(
-        folder / "contradictions.csv",
-        ("group", "attribute", "list", "path", "value"),
-        (
-            (one.group, one.attribute, *named(row), value)
-            for one in report.contradictions
-            for row, value in one.values
+        "groups": TableRows(
+            ("group", "path"), sorted({(number, images.path(copy.row)) for number, copy in copies})
         ),
-    )
-    write_table(
-        folder / "leaks.csv",
-        ("kind", "what", "list", "path"),
-        ((leak.kind, leak.what, *named(row)) for leak in report.leaks for row in leak.rows),
-    )
-    (folder / "faces.csv").unlink(missing_ok=True)
+        "contradictions": TableRows(
+            ("group", "attribute", "list", "path", "value"),
+            [
+                (one.group, one.attribute, *named(row), value)
+                for one in report.contradictions
+                for row, value in one.values
+            ],
+        ),
+        "leaks": TableRows(
+            ("kind", "what", "list", "path"),
+            [(leak.kind, leak.what, *named(row)) for leak in report.leaks for row in leak.rows],
+        ),
+        "counts": TableRows(("label", "value", *images.names), list(_label_counts(report))),
+    }
     if report.scan.faces_counted:
         odd = np.flatnonzero((report.scan.faces == 0) | (report.scan.faces > 1)).tolist()
-        rows = ((*named(row), int(report.scan.faces[row])) for row in odd)
-        write_table(folder / "faces.csv", ("list", "path", "faces"), rows)
-    write_table(folder / "counts.csv", ("label", "value", *images.names), _label_counts(report))
+        rows = [(*named(row), int(report.scan.faces[row])) for row in odd]
+        tables["faces"] = TableRows(("list", "path", "faces"), rows)
+    return tables
+
+
+def summary_table(report: AuditReport) -> Table:
+    """How many images of each list have what wrong with them."""
+    rows = [(what, *map(str, counts)) for what, counts in report.summary().items()]
+    return Table(("", *report.images.names), rows)
+
+
+def summary_text(report: AuditReport) -> str:
+    """The same in columns of text."""
+    table = summary_table(report)
+    rows = [table.heads, *table.rows]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(table.heads))]
+    return "\n".join(
+        "  ".join(
+            [
+                row[0].ljust(widths[0]),
+                *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)),
+            ]
+        )
+        for row in rows
+    )
 
 
 def write_cleaned(report: AuditReport, cleaning: Cleaning, folder: Path) -> list[tuple[Path, int]]:
@@ -194,9 +219,15 @@ def _audit_section(
 
 def _picture(report: AuditReport, row: int) -> AuditPicture:
     images = report.images
-    labels = [f"{name} {values[row]}" for name, values in report.labels.items() if values[row] >= 0]
+    labels = [_label(name, int(values[row])) for name, values in report.labels.items() if values[row] >= 0]
     words = [images.list_name(row), *labels, *filter(None, [report.subjects[row]])]
     return AuditPicture(images.path(row), ", ".join(words), _thumbnail(report, row))
+
+
+def _label(name: str, code: int) -> str:
+    """Such as `female`, `age 30` or `class 7`."""
+    names = dict(CLASS_NAMES).get(name, ())  # type: ignore[call-overload]
+    return names[code] if code < len(names) else f"{name} {code}"
 
 
 def _thumbnail(report: AuditReport, row: int) -> str:

@@ -6,10 +6,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from face_analysis.evaluation.error_rates import Curve
 from face_analysis.evaluation.identification import IdentificationReport, OpenSetPoint
 from face_analysis.evaluation.intervals import Estimate
 from face_analysis.files import whole_file, write_text
 from face_analysis.reports.rate_figures import det_figure, det_rows
+from face_analysis.reports.result import TableRows
 from face_analysis.reports.style import COLOURS, figure_style, section
 from face_analysis.reports.tables import write_table
 
@@ -38,18 +40,38 @@ def write_identification(report: IdentificationReport | None, folder: Path) -> N
         (folder / stale).unlink(missing_ok=True)
     if report is None:
         return
-    write_table(folder / "identification.csv", COLUMNS, _rows(report))
+    for name, table in identification_rows(report).items():
+        write_table(folder / f"{name}.csv", *table)
     write_text(folder / "identification.md", f"# Identification\n{identification_tables(report)}\n")
-    curves = {}
-    if report.curve is not None and report.curve.mated:
-        curves = {f"{report.mated:,} mated and {report.non_mated:,} non-mated probes": report.curve}
-        header = ("probes", "threshold", "fpir", "fnir")
-        write_table(folder / "identification_det.csv", header, det_rows(curves))
     with figure_style():
-        if report.identification_rates:
-            _save(cmc_figure(report.identification_rates), folder / "cmc.png")
-        if curves:
-            _save(det_figure(curves, NAMES, "probe"), folder / "identification_det.png")
+        for name, figure in identification_figures(report).items():
+            with whole_file(folder / f"{name}.png") as partial:
+                figure.savefig(partial, format="png")
+
+
+def identification_rows(report: IdentificationReport) -> dict[str, TableRows]:
+    """The tables by name: `identification`, and with probes of both kinds `identification_det`."""
+    tables = {"identification": TableRows(COLUMNS, _rows(report))}
+    if curves := _curves(report):
+        header = ("probes", "threshold", "fpir", "fnir")
+        tables["identification_det"] = TableRows(header, det_rows(curves))
+    return tables
+
+
+def identification_figures(report: IdentificationReport) -> dict[str, Figure]:
+    """The figures by name: `cmc` with mated probes, `identification_det` with probes of both kinds."""
+    figures = {}
+    if report.identification_rates:
+        figures["cmc"] = cmc_figure(report.identification_rates)
+    if curves := _curves(report):
+        figures["identification_det"] = det_figure(curves, NAMES, "probe")
+    return figures
+
+
+def _curves(report: IdentificationReport) -> dict[str, Curve]:
+    if report.curve is None or not report.curve.mated:
+        return {}
+    return {f"{report.mated:,} mated and {report.non_mated:,} non-mated probes": report.curve}
 
 
 def identification_tables(report: IdentificationReport) -> str:
@@ -82,11 +104,6 @@ def cmc_figure(rates: Sequence[Estimate]) -> Figure:
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.legend(title=f"{rates[0].count:,} mated probes", loc="lower right", frameon=False)
     return figure
-
-
-def _save(figure: Figure, path: Path) -> None:
-    with whole_file(path) as partial:
-        figure.savefig(partial, format="png")
 
 
 def _point(point: OpenSetPoint) -> tuple[str, ...]:

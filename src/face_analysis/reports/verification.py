@@ -14,7 +14,10 @@ from face_analysis.evaluation.error_rates import NO_MATED, NO_NON_MATED, Curve, 
 from face_analysis.evaluation.verification import VerificationReport
 from face_analysis.files import whole_file, write_text
 from face_analysis.json_files import write_json
+from face_analysis.reports.markdown_page import PAGE, markdown_page
+from face_analysis.reports.page import Table
 from face_analysis.reports.rate_figures import det_figure, drawn_rates, log_axis, zero_note
+from face_analysis.reports.result import TableRows
 from face_analysis.reports.style import (
     COLOURS,
     FEW,
@@ -30,7 +33,7 @@ from face_analysis.reports.tables import write_table
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-FIGURES = ("roc.png", "det.png")
+FIGURES = ("roc", "det")
 FIXED = MeasureText("Rate", "%", 100, 3)
 FIXED_HEADS = ("set", "FMR (%) [over pairs]", "FNMR (%) [over pairs]")
 LONGEST_CURVE = 30_000
@@ -40,7 +43,7 @@ LONGEST_CURVE = 30_000
 def write_verification(
     reports: Sequence[VerificationReport], folder: Path, threshold: float | None = None
 ) -> None:
-    """Write verification.json, verification.md, curves.csv, roc.png and det.png. Raises WriteError.
+    """Write verification.json and .md, report.html, curves.csv, roc.png and det.png. Raises WriteError.
 
     With a `threshold` that was fixed elsewhere the rates there are reported too. Sets with pairs of one kind
     have no curve; without any other there are no figures, and those of an earlier run are removed.
@@ -50,21 +53,47 @@ def write_verification(
         for report in reports:
             found[report.name]["at_threshold"] = at_threshold(report.curve, threshold).to_dict()
     write_json(folder / "verification.json", found)
-    write_text(folder / "verification.md", f"# Verification\n{verification_tables(reports, threshold)}\n")
-    _write_curves(reports, folder / "curves.csv")
-    drawn = [report for report in reports if not report.curve.lacking]
+    write_table(folder / "curves.csv", *curve_rows(reports))
     for name in FIGURES:
-        (folder / name).unlink(missing_ok=True)
-    if not drawn:
-        return
+        (folder / f"{name}.png").unlink(missing_ok=True)
     with figure_style():
-        for name, figure in zip(FIGURES, (roc_figure(drawn), det_figure(_labelled(drawn))), strict=True):
-            with whole_file(folder / name) as partial:
+        figures = verification_figures(reports)
+        for name, figure in figures.items():
+            with whole_file(folder / f"{name}.png") as partial:
                 figure.savefig(partial, format="png")
+    text = f"# Verification\n{verification_tables(reports, threshold)}\n"
+    write_text(folder / "verification.md", text)
+    images = "".join(f"\n![{name.upper()}]({name}.png)\n" for name in figures)
+    write_text(folder / PAGE, markdown_page(text + images, folder))
+
+
+def verification_figures(reports: Sequence[VerificationReport]) -> dict[str, Figure]:
+    """The figures by name, of the sets with pairs of both kinds; none where there is no such set."""
+    drawn = [report for report in reports if not report.curve.lacking]
+    if not drawn:
+        return {}
+    return dict(zip(FIGURES, (roc_figure(drawn), det_figure(_labelled(drawn))), strict=True))
 
 
 def verification_tables(reports: Sequence[VerificationReport], threshold: float | None = None) -> str:
     """Accuracy, EER and d', TAR at each FAR, and the rates at a threshold, a line a set, as Markdown."""
+    accuracy = accuracy_table(reports)
+    rates = [f"{point.asked:.0e}" for point in reports[0].points]
+    lines = [(report.name, *(_tar(point, report.curve) for point in report.points)) for report in reports]
+    tables = [
+        *section("Accuracy in folds", accuracy.heads, accuracy.rows),
+        *section("TAR (%) at FAR", ("set", *rates), lines),
+    ]
+    if threshold is not None:
+        fixed = [_at(report, threshold) for report in reports]
+        tables += section(f"At the threshold {threshold:.4f}", FIXED_HEADS, fixed)
+    if any(report.curve.few for report in reports):
+        tables += ["", FEW]
+    return "\n".join(tables)
+
+
+def accuracy_table(reports: Sequence[VerificationReport]) -> Table:
+    """Accuracy in folds, EER and d', a row a set."""
     heads = ("set", "accuracy (%)", "EER (%)", "d'", "pairs", "photos without a face found")
     rows = [
         (
@@ -76,15 +105,7 @@ def verification_tables(reports: Sequence[VerificationReport], threshold: float 
         )
         for report in reports
     ]
-    rates = [f"{point.asked:.0e}" for point in reports[0].points]
-    lines = [(report.name, *(_tar(point, report.curve) for point in report.points)) for report in reports]
-    tables = [*section("Accuracy in folds", heads, rows), *section("TAR (%) at FAR", ("set", *rates), lines)]
-    if threshold is not None:
-        fixed = [_at(report, threshold) for report in reports]
-        tables += section(f"At the threshold {threshold:.4f}", FIXED_HEADS, fixed)
-    if any(report.curve.few for report in reports):
-        tables += ["", FEW]
-    return "\n".join(tables)
+    return Table(heads, rows)
 
 
 def roc_figure(reports: Sequence[VerificationReport]) -> Figure:
@@ -165,11 +186,12 @@ def _tar(point: OperatingPoint, curve: Curve) -> str:
     return f"{100 * (1 - point.fnmr):.2f}{STAR if curve.few else ''}"
 
 
-def _write_curves(reports: Sequence[VerificationReport], path: Path) -> None:
+def curve_rows(reports: Sequence[VerificationReport]) -> TableRows:
+    """The rates of each set over its thresholds; empty where there are no pairs of a kind."""
     rows = (
         (report.name, *("" if math.isnan(value) else f"{value:.8g}" for value in row))
         for report in reports
         for curve in [thinned(report.curve)]
         for row in zip(curve.thresholds, curve.fmr, curve.fnmr, strict=True)
     )
-    write_table(path, ("set", "threshold", "fmr", "fnmr"), rows)
+    return TableRows(("set", "threshold", "fmr", "fnmr"), rows)

@@ -1,20 +1,32 @@
-"""A set of embeddings on disk: a memory-mapped array and an index of what each row is."""
+"""A set of embeddings, on disk or in memory: an array, and an index of what each row is."""
 
 from __future__ import annotations
 
 import csv
 import json
+import os
 import sys
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from face_analysis.errors import EmptyDataError, FeatureSetError, MissingFileError
+from face_analysis.errors import (
+    EmptyDataError,
+    FeatureSetError,
+    MissingFileError,
+    MissingPackageError,
+    UsageError,
+)
+from face_analysis.frames import data_frame
 from face_analysis.types import ImageFailure
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import pyarrow as pa
 
 EMBEDDINGS, INDEX, SOURCE = "embeddings.npy", "index.csv", "source.json"
 ROW, PATH, SUBJECT, LABEL = "row", "path", "subject", "label"
@@ -25,27 +37,118 @@ ROWS_AT_ONCE = 8192
 LENGTH_TOLERANCE = 1e-5
 SHORTEST = 1e-6
 """An embedding shorter than this has no direction."""
+SHORTEST_VECTOR = 1e-12
+"""The same of a vector that is still to be brought to length 1."""
 NOT_FINITE, ALL_ZERO = "the embedding is not finite (NaN or infinite)", "the embedding is all zeros"
 
 
 @dataclass(frozen=True)
 class FeatureSet:
-    """Rows of an array of embeddings on disk, and the columns of their index, each of N strings.
+    """Embeddings, and the columns of their index, each of N strings.
 
     Every index has `path`; `subject` (who it is), `label` (a class code), the face's box and score in its
     photo, and groups such as race are there as far as known, and empty strings where not. `embeddings`
-    float32 (M, D) is the memory-mapped file, `rows` int64 (N,) says which of its rows these are. `source` is
-    the absolute path of the folder or packed file that the paths are in, None where the set does not say.
+    float32 (M, D) is the memory-mapped file of `folder`, or an array where that is None; `rows` int64 (N,)
+    says which of its rows these are. `source` is the absolute path of the folder or packed file that holds
+    the paths, None where the set does not say.
     """
 
-    folder: Path
+    folder: Path | None
     embeddings: NDArray[np.float32]
     columns: dict[str, list[str]]
     rows: NDArray[np.int64]
     source: str | None = None
 
+    @classmethod
+    def open(cls, folder: str | os.PathLike[str]) -> FeatureSet:
+        """The set in a folder that `extract` or `save` wrote. Raises MissingFileError and FeatureSetError."""
+        return open_feature_set(Path(folder))
+
+    @classmethod
+    def from_arrays(
+        cls,
+        embeddings: NDArray[np.floating],
+        paths: Sequence[str] | None = None,
+        subjects: Sequence[object] | None = None,
+        **columns: Sequence[object],
+    ) -> FeatureSet:
+        """A set in memory.
+
+        Args:
+            embeddings: (N, D), of any length: each row is brought to length 1. A row of zeros, or one that is
+                not finite, stays as it is, and `match` and `search` leave it out and say so.
+            paths: the picture of each row; rows of one path are never compared. Default: the row's number.
+            subjects: the person of each row, as text or number.
+            columns: further columns, such as `race`, `gender` and `age` (codes or names) or your own groups.
+                None and NaN are unknown.
+
+        Raises:
+            UsageError: for an array of another shape, and a column of another length.
+
+        >>> import numpy as np
+        >>> from face_analysis import FeatureSet
+        >>> faces = FeatureSet.from_arrays(np.eye(3), subjects=["anna", "anna", "ben"])
+        >>> len(faces), faces.size, faces.columns["subject"]
+        (3, 3, ['anna', 'anna', 'ben'])
+        """
+        given = np.asarray(embeddings)
+        if given.ndim != 2 or given.dtype.kind != "f":
+            raise UsageError(f"embeddings must be floats (N, D), not {given.dtype} {given.shape}")
+        named: dict[str, Sequence[object]] = {PATH: range(len(given)) if paths is None else paths}
+        if subjects is not None:
+            named[SUBJECT] = subjects
+        texts = {name: [_text(value) for value in values] for name, values in {**named, **columns}.items()}
+        for name, values in texts.items():
+            if len(values) != len(given):
+                raise UsageError(f"column {name} has {len(values)} values for {len(given)} embeddings")
+        return cls(None, unit_rows(given), texts, np.arange(len(given)))
+
+    @classmethod
+    def from_pandas(cls, frame: pd.DataFrame, embeddings: NDArray[np.floating]) -> FeatureSet:
+        """A set in memory of a DataFrame whose columns are those of the index; as `from_arrays`."""
+        columns: dict[str, Any] = {str(name): frame[name].tolist() for name in frame.columns}
+        paths, subjects = columns.pop(PATH, None), columns.pop(SUBJECT, None)
+        return cls.from_arrays(embeddings, paths, subjects, **columns)
+
+    def save(self, folder: str | os.PathLike[str]) -> FeatureSet:
+        """Write the set into a folder, as `extract` writes one, and open it there.
+
+        Raises OutputError for a folder that holds a set or is in use, and WriteError.
+        """
+        from face_analysis.matching.features.writer import write_feature_set
+
+        return write_feature_set(self, Path(folder))
+
+    def to_pandas(self) -> pd.DataFrame:
+        """The columns of the index as a DataFrame, in the order of the rows; box and score are numbers.
+
+        Raises MissingPackageError.
+        """
+        columns: dict[str, Sequence[object]] = {
+            name: [float(value or "nan") for value in values] if name in (*BOX, SCORE) else values
+            for name, values in self.columns.items()
+        }
+        return data_frame("FeatureSet.to_pandas", columns)
+
+    def to_arrow(self) -> pa.Table:
+        """The columns of the index, and `embedding`, a list of D float32. Raises MissingPackageError."""
+        try:
+            import pyarrow as pa
+        except ImportError:
+            raise MissingPackageError("FeatureSet.to_arrow", "pyarrow", "parquet") from None
+        values = pa.array(self.read(np.arange(len(self))).ravel())
+        return pa.table({**self.columns, "embedding": pa.FixedSizeListArray.from_arrays(values, self.size)})
+
+    @property
+    def name(self) -> str:
+        """What messages call the set: its folder, or that it is in memory."""
+        return "the feature set in memory" if self.folder is None else str(self.folder)
+
     def __len__(self) -> int:
         return len(self.rows)
+
+    def __repr__(self) -> str:
+        return f"<FeatureSet of {len(self)} embeddings of {self.size} numbers: {', '.join(self.columns)}>"
 
     @property
     def size(self) -> int:
@@ -60,9 +163,11 @@ class FeatureSet:
     def read(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
         """These of the N rows as an array of their own, (R, D).
 
-        They are read from the file, as pages of the mapped array would stay in the process's memory.
+        Those on disk are read from the file, as pages of the mapped array would stay in the process's memory.
         """
         size, rows = self.size, self.rows[rows]
+        if self.folder is None:
+            return self.embeddings[rows]
         found = np.empty((len(rows), size), np.float32)
         ends = [*np.flatnonzero(np.diff(rows) != 1) + 1, len(rows)] if len(rows) else []
         with (self.folder / EMBEDDINGS).open("rb") as file:
@@ -73,11 +178,38 @@ class FeatureSet:
                 start = end
         return found
 
+    def with_columns(self, columns: Mapping[str, list[str]]) -> FeatureSet:
+        """The set with these columns of N strings, in the place of those of the same names."""
+        return replace(self, columns={**self.columns, **columns})
+
     def without(self, rows: Collection[int]) -> FeatureSet:
         """The set but for these of its rows."""
-        kept = np.setdiff1d(np.arange(len(self)), np.fromiter(rows, np.int64, len(rows)))
-        columns = {name: [values[row] for row in kept.tolist()] for name, values in self.columns.items()}
-        return replace(self, columns=columns, rows=self.rows[kept])
+        return self.only(np.setdiff1d(np.arange(len(self)), np.fromiter(rows, np.int64, len(rows))))
+
+    def only(self, rows: NDArray[np.int64]) -> FeatureSet:
+        """These of the N rows, in this order."""
+        columns = {name: [values[row] for row in rows.tolist()] for name, values in self.columns.items()}
+        return replace(self, columns=columns, rows=self.rows[rows])
+
+
+def unit_rows(vectors: NDArray[np.floating]) -> NDArray[np.float32]:
+    """(N, D) -> (N, D), each row of length 1; zeros where it has no length, NaN where it is not finite."""
+    exact = vectors.astype(np.float64)
+    exact[~np.isfinite(exact).all(axis=1)] = np.nan
+    lengths = np.linalg.norm(exact, axis=1, keepdims=True)
+    exact[lengths[:, 0] < SHORTEST_VECTOR] = 0
+    unit: NDArray[np.float32] = (exact / np.maximum(lengths, SHORTEST_VECTOR)).astype(np.float32)
+    return unit
+
+
+def _text(value: object) -> str:
+    """A cell of the index: None and NaN are unknown, and so are empty."""
+    return "" if value is None or value != value else str(value)
+
+
+def is_feature_set(path: Path) -> bool:
+    """Whether a path is to be opened as a feature set, and not as photos: a folder with a file of one."""
+    return any((path / name).exists() for name in (EMBEDDINGS, INDEX)) or not path.exists()
 
 
 def open_feature_set(folder: Path, columns: Collection[str] | None = None) -> FeatureSet:
@@ -128,7 +260,7 @@ def usable_rows(features: FeatureSet) -> tuple[FeatureSet, list[ImageFailure]]:
     EmptyDataError where no row is left.
     """
     if not len(features):
-        raise EmptyDataError(f"{features.folder}: the feature set is empty; extract it from more images")
+        raise EmptyDataError(f"{features.name}: the feature set is empty; extract it from more images")
     out: dict[int, str] = {}
     wrong: list[int] = []
     for start in range(0, len(features), ROWS_AT_ONCE):
@@ -143,16 +275,16 @@ def usable_rows(features: FeatureSet) -> tuple[FeatureSet, list[ImageFailure]]:
         wrong += rows[~broken & ~empty & ~(np.abs(length - 1) <= LENGTH_TOLERANCE)].tolist()
     if wrong:
         raise FeatureSetError(
-            f"{features.folder}: {len(wrong)} rows are not of length 1 (such as "
+            f"{features.name}: {len(wrong)} rows are not of length 1 (such as "
             f"{', '.join(features.paths[row] for row in wrong[:5])}); extract the set again"
         )
     failures = [
-        ImageFailure(features.paths[row], f"row {features.rows[row]} of {features.folder}: {out[row]}")
+        ImageFailure(features.paths[row], f"row {features.rows[row]} of {features.name}: {out[row]}")
         for row in sorted(out)
     ]
     if len(failures) == len(features):
         raise EmptyDataError(
-            f"{features.folder}: none of the {len(features)} rows is an embedding (the first: "
+            f"{features.name}: none of the {len(features)} rows is an embedding (the first: "
             f"{failures[0].reason}); check the model, and extract the set again"
         )
     return features.without(out) if out else features, failures

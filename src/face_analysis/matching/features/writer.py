@@ -14,7 +14,17 @@ from face_analysis.datasets.npy_files import npy_header
 from face_analysis.errors import UsageError, WriteError
 from face_analysis.files import open_hidden, write_csv
 from face_analysis.json_files import write_json
-from face_analysis.matching.features.feature_set import EMBEDDINGS, INDEX, ROW, SOURCE, SOURCE_KEY
+from face_analysis.matching.features.feature_set import (
+    EMBEDDINGS,
+    INDEX,
+    ROW,
+    ROWS_AT_ONCE,
+    SOURCE,
+    SOURCE_KEY,
+    FeatureSet,
+    open_feature_set,
+)
+from face_analysis.outputs import claim_folder
 
 
 class EmbeddingFile:
@@ -76,6 +86,24 @@ class EmbeddingFile:
 
     def _kept_bytes(self, rows: int) -> int:
         return len(npy_header("<f4", (rows, self.size))) + rows * self.size * 4
+
+
+def write_feature_set(features: FeatureSet, folder: Path) -> FeatureSet:
+    """Write a set into a new or empty folder, block by block, and open it there.
+
+    Raises OutputError for a folder that is not empty or in use, and WriteError.
+    """
+    with claim_folder(folder, (features.folder,)):
+        file = EmbeddingFile(folder, 0, features.size)
+        for start in range(0, len(features), ROWS_AT_ONCE):
+            file.add(features.read(np.arange(start, min(start + ROWS_AT_ONCE, len(features)))))
+        file.finish()
+        if features.source is not None:
+            write_source(folder, Path(features.source))
+        names = list(features.columns)
+        rows = zip(*(features.columns[name] for name in names), strict=True)
+        write_index(folder, names, (dict(zip(names, row, strict=True)) for row in rows))
+    return open_feature_set(folder)
 
 
 def _bytes_of(path: Path) -> int:

@@ -43,23 +43,30 @@ def write_figures(
     `labels` and `predictions` are the arrays (N,) that `evaluate` measured; the age scatter is drawn from
     them. An attribute without a known label has no figure. Raises OSError where the disk refuses.
     """
-    written: list[Path] = []
     with figure_style():
-        figures: dict[str, Figure] = {}
-        for attribute, part in report.attributes.items():
-            if part.overall.count == 0:
-                continue
-            figures[f"{attribute}_by_group.png"] = group_figure(part)
-            if attribute == "age":
-                figures["age_by_decade.png"] = decade_figure(part.overall)
-                figures["age_scatter.png"] = age_figure(labels["age"], predictions["age"])
-            else:
-                figures[f"{attribute}_confusion.png"] = confusion_figure(part.overall)
-        for name in FIGURE_NAMES:
-            if name in figures:
-                figures[name].savefig(folder / name)
-                written.append(folder / name)
-    return written
+        figures = attribute_figures(report, labels, predictions)
+        for name, figure in figures.items():
+            figure.savefig(folder / name)
+    return [folder / name for name in figures]
+
+
+def attribute_figures(
+    report: EvaluationReport,
+    labels: Mapping[Attribute, NDArray[np.integer]],
+    predictions: Mapping[Attribute, NDArray[np.number]],
+) -> dict[str, Figure]:
+    """The figures by their file names, ordered as FIGURE_NAMES."""
+    figures: dict[str, Figure] = {}
+    for attribute, part in report.attributes.items():
+        if part.overall.count == 0:
+            continue
+        figures[f"{attribute}_by_group.png"] = group_figure(part)
+        if attribute == "age":
+            figures["age_by_decade.png"] = decade_figure(part.overall)
+            figures["age_scatter.png"] = age_figure(labels["age"], predictions["age"])
+        else:
+            figures[f"{attribute}_confusion.png"] = confusion_figure(part.overall)
+    return {name: figures[name] for name in FIGURE_NAMES if name in figures}
 
 
 def confusion_figure(metrics: AttributeMetrics) -> Figure:

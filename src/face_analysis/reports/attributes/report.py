@@ -18,7 +18,9 @@ from face_analysis.evaluation.attributes_by_group import AttributeReport, Evalua
 from face_analysis.evaluation.intervals import LEVEL, RESAMPLES, Estimate
 from face_analysis.json_files import json_text
 from face_analysis.reports.attributes.figures import FIGURE_NAMES, write_figures
+from face_analysis.reports.markdown_page import PAGE, markdown_page
 from face_analysis.reports.page import Picture, Table, base64_text
+from face_analysis.reports.result import TableRows
 from face_analysis.reports.style import MEASURES, MEASURES_OF, PERCEIVED, RECALL, section
 
 JSON_NAME = "metrics.json"
@@ -31,11 +33,11 @@ def write_report(
     predictions: Mapping[Attribute, NDArray[np.number]],
     folder: Path | str,
 ) -> list[Path]:
-    """Write `metrics.json`, `metrics.md` and the figures into a folder, made if absent; returns their paths.
+    """Write `metrics.json`, `metrics.md`, `report.html` and figures into a folder, made if absent.
 
-    `labels` and `predictions` are the arrays (N,) that `evaluate` measured. All files are made in a hidden
-    folder inside, then renamed, so an error leaves an earlier report as it was; figures of an earlier report
-    that this one lacks are removed. Raises WriteError.
+    Returns the paths. `labels` and `predictions` are the arrays (N,) that `evaluate` measured. All files are
+    made in a hidden folder inside, then renamed: an error leaves an earlier report as it was. Figures of an
+    earlier report that this one lacks are removed. Raises WriteError.
     """
     folder = Path(folder)
     try:
@@ -60,9 +62,12 @@ def _make(
     text, numbers = folder / MARKDOWN_NAME, folder / JSON_NAME
     links = "".join(f"\n![{path.stem.replace('_', ' ')}]({path.name})\n" for path in figures)
     figures_text = f"\n## Figures\n{links}" if figures else ""
-    text.write_text(attribute_markdown(report) + figures_text, encoding="utf-8")
+    markdown = attribute_markdown(report) + figures_text
+    text.write_text(markdown, encoding="utf-8")
+    page = folder / PAGE
+    page.write_text(markdown_page(markdown, folder), encoding="utf-8")
     numbers.write_text(json_text(report.to_dict(), indent=1) + "\n", encoding="utf-8")
-    return [*figures, text, numbers]
+    return [*figures, text, numbers, page]
 
 
 @dataclass(frozen=True)
@@ -128,6 +133,12 @@ def _opening(report: EvaluationReport) -> Iterator[str]:
 
 
 def _overall(report: EvaluationReport) -> Iterator[str]:
+    table = measures_table(report)
+    yield from section("Overall", table.heads, table.rows)
+
+
+def measures_table(report: EvaluationReport) -> Table:
+    """The overall measures of each attribute."""
     parts = [(str(name), part.overall) for name, part in report.attributes.items()]
     if report.age_count is not None:
         parts.append(("age, count decoding", report.age_count))
@@ -136,7 +147,26 @@ def _overall(report: EvaluationReport) -> Iterator[str]:
         for name, part in parts
         for key in MEASURES_OF[part.attribute]
     ]
-    yield from section("Overall", ["attribute", "measure", "figure", "left out: label unknown"], rows)
+    return Table(("attribute", "measure", "figure", "left out: label unknown"), rows)
+
+
+def measure_rows(report: EvaluationReport) -> TableRows:
+    """Every measure of each attribute as a number: of all images (`grouping` is empty), and of each group."""
+    rows: list[tuple[object, ...]] = []
+    for attribute, part in report.attributes.items():
+        of_groups = [
+            (grouping, group, measures)
+            for grouping, groups in part.groups.items()
+            for group, measures in groups.items()
+        ]
+        for grouping, group, measures in (("", "", part.overall.measures), *of_groups):
+            rows += [
+                (attribute, grouping, group, measure, found.value, found.low, found.high, found.count)
+                for measure, found in measures.items()
+                if found is not None
+            ]
+    columns = ("attribute", "grouping", "group", "measure", "value", "low", "high", "count")
+    return TableRows(columns, rows)
 
 
 def _details(report: EvaluationReport) -> Iterator[str]:

@@ -16,6 +16,7 @@ from face_analysis.reports.matches.report import ALL, MatchReport
 from face_analysis.reports.matches.score_figures import group_score_figure, score_figure, score_rows
 from face_analysis.reports.page import Picture, base64_text
 from face_analysis.reports.rate_figures import det_figure, det_rows, heat_figure
+from face_analysis.reports.result import TableRows
 from face_analysis.reports.style import figure_style
 from face_analysis.reports.tables import write_table
 
@@ -47,17 +48,13 @@ def write_match_report(report: MatchReport, folder: Path) -> dict[str, Picture]:
     """
     for stale in NOT_ALWAYS:
         (folder / stale).unlink(missing_ok=True)
-    write_table(folder / "scores.csv", ("group", "from", "mated", "non_mated"), score_rows(report.histograms))
-    if not report.curves[ALL].lacking:
-        header = ("group", "threshold", "fmr", "fnmr")
-        write_table(folder / "det.csv", header, det_rows(report.curves))
-    write_table(folder / "rates.csv", RATE_COLUMNS, _rate_rows(report))
+    for name, table in match_tables(report).items():
+        write_table(folder / f"{name}.csv", *table)
     if report.demographics is not None:
-        write_table(folder / "group_rates.csv", GROUP_COLUMNS, _group_rows(report.demographics))
         write_json(folder / "demographics.json", report.demographics.to_dict())
     pictures = {}
     with figure_style():
-        for name, title, about, figure in _figures(report):
+        for name, title, about, figure in match_figures(report):
             path = folder / f"{name}.png"
             with whole_file(path) as partial:
                 figure.savefig(partial, format="png")
@@ -65,7 +62,18 @@ def write_match_report(report: MatchReport, folder: Path) -> dict[str, Picture]:
     return pictures
 
 
-def _figures(report: MatchReport) -> Iterator[tuple[str, str, str, Figure]]:
+def match_tables(report: MatchReport) -> dict[str, TableRows]:
+    """The tables by name: `scores`, `rates`, with mated pairs `det`, and with groups `group_rates`."""
+    scores = TableRows(("group", "from", "mated", "non_mated"), score_rows(report.histograms))
+    tables = {"scores": scores, "rates": TableRows(RATE_COLUMNS, _rate_rows(report))}
+    if not report.curves[ALL].lacking:
+        tables["det"] = TableRows(("group", "threshold", "fmr", "fnmr"), det_rows(report.curves))
+    if report.demographics is not None:
+        tables["group_rates"] = TableRows(GROUP_COLUMNS, _group_rows(report.demographics))
+    return tables
+
+
+def match_figures(report: MatchReport) -> Iterator[tuple[str, str, str, Figure]]:
     """Name, title, words and figure."""
     threshold, everyone = report.chosen.threshold, report.histograms[ALL]
     for name, log in (("scores", False), ("scores_log", True)):

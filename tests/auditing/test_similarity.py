@@ -9,8 +9,8 @@ import pytest
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from face_analysis.audit import similarity
-from face_analysis.audit.similarity import Groups, near_across, near_copies
+from face_analysis.auditing import similarity
+from face_analysis.auditing.similarity import Groups, near_across, near_copies
 
 Vectors = Callable[[int, int], np.ndarray]
 SIZE = 256

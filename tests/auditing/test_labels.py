@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from face_analysis.audit.copies import Copy, CopyGroup
-from face_analysis.audit.labels import Rule, clean, contradictions
+from face_analysis.auditing.copies import Copy, CopyGroup
+from face_analysis.auditing.labels import Rule, clean, contradictions
 
 
 def group(*rows: int) -> CopyGroup:

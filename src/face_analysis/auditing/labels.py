@@ -10,7 +10,7 @@ from typing import Literal, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from face_analysis.audit.copies import CopyGroup
+from face_analysis.auditing.copies import CopyGroup
 from face_analysis.datasets.attributes import UNKNOWN
 
 Labels = Mapping[str, NDArray[np.int64]]

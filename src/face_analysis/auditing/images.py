@@ -4,15 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from face_analysis.datasets.attributes import ATTRIBUTES, UNKNOWN, known
-from face_analysis.datasets.sources import ImageSource
+from face_analysis.datasets.sources import ImageSource, open_listed
+from face_analysis.errors import UsageError
 
 SUBJECT = "subject"
 CLASS = "class"
+
+
+def audited_images(paths: Sequence[Path], folder: Path | None) -> AuditedImages:
+    """The images of lists, folders or packed files; `folder` holds those of the lists.
+
+    Raises UsageError for two of one name, and as `open_listed`.
+    """
+    names = tuple(path.resolve().name if path.is_dir() else path.stem for path in paths)
+    if len(set(names)) < len(names):
+        raise UsageError(f"the lists need different names, not {', '.join(names)}")
+    return AuditedImages(names, tuple(open_listed(path, folder) for path in paths))
 
 
 @dataclass(frozen=True)

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from PIL import Image, ImageEnhance, ImageOps
 
-from face_analysis.audit.copies import find_copies
-from face_analysis.audit.similarity import copy_descriptor
+from face_analysis.auditing.copies import find_copies
+from face_analysis.auditing.similarity import copy_descriptor
 from face_analysis.datasets.folders import list_folder
-from tests.audit.conftest import audited, scanned
+from tests.auditing.conftest import audited, scanned
 
 
 def encoded(image: Image.Image, quality: int) -> Image.Image:

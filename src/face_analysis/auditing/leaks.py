@@ -10,8 +10,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from face_analysis.audit.copies import CopyGroup
-from face_analysis.audit.similarity import near_across
+from face_analysis.auditing.copies import CopyGroup
+from face_analysis.auditing.similarity import near_across
 
 LOOKALIKE = 0.6
 """Cosine of SFace's embeddings from which two faces are suspected to be one person. On LFW the best threshold

@@ -8,8 +8,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from face_analysis.audit.scan import Scan
-from face_analysis.audit.similarity import Groups, near_copies
+from face_analysis.auditing.scan import Scan
+from face_analysis.auditing.similarity import Groups, near_copies
 
 Kind = Literal["first", "same bytes", "same pixels", "near", "mirrored"]
 SIMILARITY = 0.88

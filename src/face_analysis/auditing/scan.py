@@ -11,8 +11,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from face_analysis.audit.images import AuditedImages
-from face_analysis.audit.similarity import SIZE, copy_descriptor
+from face_analysis.auditing.images import AuditedImages
+from face_analysis.auditing.similarity import SIZE, copy_descriptor
 from face_analysis.errors import UnreadableImageError
 from face_analysis.images.align import align_chip
 from face_analysis.images.boxes import wanted

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from face_analysis.audit.copies import Copy
-from face_analysis.audit.leaks import Leak, lookalikes, shared_pictures, shared_subjects
+from face_analysis.auditing.copies import Copy
+from face_analysis.auditing.leaks import Leak, lookalikes, shared_pictures, shared_subjects
 
 PART = np.array([0, 0, 0, 1, 1, 2])
 

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from face_analysis.audit.images import AuditedImages
-from face_analysis.audit.scan import Scan, ScanSettings, scan
+from face_analysis.auditing.images import AuditedImages
+from face_analysis.auditing.scan import Scan, ScanSettings, scan
 from face_analysis.datasets.lists.image_list import ImageList
 from face_analysis.datasets.sources import FolderSource
 from tests.generators.portraits import astronaut, hopper

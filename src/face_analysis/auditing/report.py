@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from face_analysis.audit.copies import CopyGroup, find_copies
-from face_analysis.audit.images import AuditedImages
-from face_analysis.audit.labels import Contradiction, contradictions
-from face_analysis.audit.leaks import Leak, lookalikes, shared_pictures, shared_subjects
-from face_analysis.audit.scan import Scan
+from face_analysis.auditing.copies import CopyGroup, find_copies
+from face_analysis.auditing.images import AuditedImages
+from face_analysis.auditing.labels import Contradiction, contradictions
+from face_analysis.auditing.leaks import Leak, lookalikes, shared_pictures, shared_subjects
+from face_analysis.auditing.scan import Scan
 
 
 @dataclass(frozen=True)

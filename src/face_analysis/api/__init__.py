@@ -1,0 +1,1 @@
+"""The functions that Python programs call; `import face_analysis` gives all of them."""
