@@ -32,13 +32,11 @@ def main() -> None:
     import matplotlib
 
     photo = Path(matplotlib.get_data_path()) / "sample_data" / "grace_hopper.jpg"
-    rows = []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         run(sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "-w", folder / "wheel", ROOT)
         (wheel,) = (folder / "wheel").glob("face_analysis-*.whl")
-        for extra in given.extras:
-            rows.append(installed(folder / f"env_{extra}", wheel, extra, photo))
+        rows = [installed(folder / f"env_{extra}", wheel, extra, photo) for extra in given.extras]
     write_rows(given.output, rows)
 
 

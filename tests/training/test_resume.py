@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from face_analysis.errors import FinishedRunError, InterruptedRunError, ModelMismatchError, UsageError
 from face_analysis.training.options import TrainOptions
@@ -109,6 +110,17 @@ def test_a_balanced_or_longer_run_sees_in_other_batches_what_one_that_is_whole_d
     broken_off(options(attribute=("gender",), batch_size=4, **{**changes, "epochs": 2}), 7)
     train(options(attribute=("gender",), resume=tmp_path / "run", batch_size=9, **changes))
     assert images_by_epoch(seen) == whole
+
+
+def test_a_resumed_run_reads_its_checkpoint_once(
+    recognition: MakeOptions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train(recognition(epochs=1))
+    read: list[str] = []
+    load = torch.load
+    monkeypatch.setattr(torch, "load", lambda path, **words: read.append(path.name) or load(path, **words))
+    train(recognition(epochs=2, resume=tmp_path / "run"))
+    assert read == ["last.ckpt", "best.ckpt"]
 
 
 def test_a_run_over_people_goes_on_with_those_not_yet_seen(

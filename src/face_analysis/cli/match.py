@@ -62,10 +62,13 @@ def main(arguments: Sequence[str]) -> int:
     options = parse("match", MatchOptions, arguments)
     from tqdm import tqdm
 
+    from face_analysis.datasets.parquet import pyarrow_for
     from face_analysis.matching.match import COUNTED_FRACTION, match
     from face_analysis.matching.score_files import write_scores
     from face_analysis.matching.unfinished import UnfinishedMatch
 
+    if options.scores == "parquet":
+        pyarrow_for("--scores parquet")
     comparison, memory = _comparison(options), options.memory * GIGABYTE
     facts = _facts(options, comparison)
     fraction = max(COUNTED_FRACTION, 1.5 * options.fmr)  # more, as the threshold is not known yet

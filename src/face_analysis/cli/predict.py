@@ -98,6 +98,10 @@ def _check(options: PredictOptions) -> None:
         raise UsageError("give the photos once: as words, or by --source and --image_list")
     if options.dest is None and (options.resume or options.format == "parquet"):
         raise UsageError("--resume and --format parquet need a folder to write to: give --dest")
+    if options.format == "parquet":
+        from face_analysis.datasets.parquet import pyarrow_for
+
+        pyarrow_for("--format parquet")
 
 
 def _source(options: PredictOptions) -> ImageSource:

@@ -67,7 +67,10 @@ def main(arguments: Sequence[str]) -> int:
     threshold = _threshold(options)
     from face_analysis.journal import Journal
     from face_analysis.matching.candidates import candidate_rows, outcomes_of, write_candidates
+    from face_analysis.matching.faiss_index import faiss_module
 
+    if options.index == "faiss":
+        faiss_module()
     sides = _sides(options)
     comparison, index = sides.comparison, _index(options, sides.comparison)
     facts = _facts(options, comparison, index)

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from face_analysis.datasets.faces import FaceDataset
 from face_analysis.datasets.pairs.pairs import FOLDS
 from face_analysis.datasets.pairs.sets import PairSet, open_pairs
-from face_analysis.datasets.sources import ImageSource
 from face_analysis.errors import EmptyDataError, MissingFileError, UsageError
 from face_analysis.training.fitting import device_of_process, free_of_process
 from face_analysis.training.options import TrainOptions
@@ -36,9 +35,7 @@ def number_people(dataset: FaceDataset) -> tuple[str, ...]:
     _warn_of_numbers(origin, numbers)
     if len(numbers) == len(dataset):
         log.warning("no person in %s has two images: nobody's images can be brought together", origin)
-    first = dataset.rows[np.unique(dataset.labels[:, 0], return_index=True)[1]]
-    rows = zip(first.tolist(), numbers.tolist(), strict=True)
-    return tuple(_person_name(dataset.source, row, number) for row, number in rows)
+    return _person_names(dataset, numbers)
 
 
 def _warn_of_numbers(origin: Path, numbers: NDArray[np.int64]) -> None:
@@ -63,12 +60,15 @@ def _warn_of_numbers(origin: Path, numbers: NDArray[np.int64]) -> None:
         )
 
 
-def _person_name(source: ImageSource, row: int, number: int) -> str:
-    if "class" not in source.labels and "subject" in source.strings:
-        return source.strings["subject"][row]
-    if source.origin.is_dir():
-        return source.name(row).split("/", 1)[0]
-    return str(number)
+def _person_names(dataset: FaceDataset, numbers: NDArray[np.int64]) -> tuple[str, ...]:
+    source = dataset.source
+    subjects = source.strings.get("subject") if "class" not in source.labels else None
+    if subjects is None and not source.origin.is_dir():
+        return tuple(map(str, numbers.tolist()))
+    first = dataset.rows[np.unique(dataset.labels[:, 0], return_index=True)[1]].tolist()
+    if subjects is None:
+        return tuple(source.name(row).split("/", 1)[0] for row in first)
+    return tuple(subjects[row] for row in first)
 
 
 def class_count(people: int, options: TrainOptions) -> int:
