@@ -57,8 +57,8 @@ def refused(option: Option, value: Number) -> str:
 
 
 def written(value: Number) -> str:
-    """As YAML has it: there `nan` is a word."""
-    return str(value) if math.isfinite(value) else str(value).replace("nan", ".nan").replace("inf", ".inf")
+    """As a user writes it."""
+    return str(value)
 
 
 def ids(value: object) -> str | None:
