@@ -7,13 +7,12 @@ import re
 
 import pytest
 
+from face_analysis import TrainOptions, train
 from face_analysis.cli.commands import OPTIONS, options_of
 from face_analysis.cli.option_table import Option
 from face_analysis.cli.parser import parse
 from face_analysis.errors import UsageError
 from face_analysis.options import Range
-from face_analysis.training.options import TrainOptions
-from face_analysis.training.run import train
 from tests.cli.command_words import needed_words, table_of
 from tests.cli.conftest import Run
 
