@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import torch
@@ -45,44 +44,51 @@ class AttributeTask(Task):
         super().__init__(network, options, image_name, epoch_steps)
         self.attributes = network.attributes
         self.class_weights = class_weights
-        age, task_weights = AGE_LOSSES[network.age_loss], class_weights.get("age")
-        self.age_loss = age.loss if task_weights is None else partial(age.loss, weights=task_weights)
-        self.age_threshold_logits = age.threshold_logits
+        self.age = AGE_LOSSES[network.age_loss]
         self.loss_weights = loss_weights(options, self.attributes)
         losses = (f"train_loss_{name}" for name in self.attributes)
         measures = (measure_name(name) for name in self.attributes)
         self.logged = ("learning_rate", "train_loss", *losses, SCORE, *measures)
 
+    def prepare(self, device: torch.device) -> None:
+        """Take the weights of the classes to the device too."""
+        super().prepare(device)
+        self.class_weights = {name: weights.to(device) for name, weights in self.class_weights.items()}
+
     def loss(self, batch: FaceBatch) -> Tensor:
         """The weighted sum of the losses of the attributes."""
-        images, labels, options = self.augmented(batch), all_gather_rows(batch.labels), self.options
+        counts, options = batch.counts, self.options
+        images, labels = self.augmented(batch), all_gather_rows(batch.labels, counts)
         partners, weight = labels, 1.0
         if options.mixup:
             weight = mixing_weight(options.mixup, options.seed, self.at.step)
-            images, partners = mixed(images, batch.labels, self.draws(batch), weight)
-        logits = {name: all_gather_rows(values) for name, values in self.network(images).items()}
+            images, partners = mixed(images, batch.labels, self.draws(batch), weight, counts)
+        logits = {name: all_gather_rows(values, counts) for name, values in self.network(images).items()}
         losses = self._losses(logits, labels)
         if weight < 1:
             others = self._losses(logits, partners)
             losses = {name: weight * loss + (1 - weight) * others[name] for name, loss in losses.items()}
         total = torch.stack([self.loss_weights[name] * loss for name, loss in losses.items()]).sum()
-        self.require_finite(total, dict(losses.items()), batch)
         parts = {f"train_loss_{name}": loss.detach() for name, loss in losses.items()}
         self.measured |= {"learning_rate": self.at.learning_rate, "train_loss": total.detach(), **parts}
         return replicated_loss(total)
 
     def _losses(self, logits: dict[Attribute, Tensor], labels: Tensor) -> dict[Attribute, Tensor]:
-        smoothing = self.options.label_smoothing
-        return {
-            name: self.age_loss(logits[name], own)
-            if name == "age"
-            else weighted_cross_entropy(logits[name], own, self.class_weights[name], smoothing)
-            for name, own in zip(self.attributes, labels.unbind(1), strict=True)
-        }
+        pairs = zip(self.attributes, labels.unbind(1), strict=True)
+        return {name: self._loss(name, logits[name], own) for name, own in pairs}
+
+    def _loss(self, name: Attribute, logits: Tensor, labels: Tensor) -> Tensor:
+        if name != "age":
+            smoothing = self.options.label_smoothing
+            return weighted_cross_entropy(logits, labels, self.class_weights[name], smoothing)
+        if name in self.class_weights:
+            return self.age.loss(logits, labels, self.class_weights[name])
+        return self.age.loss(logits, labels)
 
     def begin_validation(self) -> None:
         """Start sums of (correct images or absolute error, known images), a row an attribute."""
-        self.sums = torch.zeros(len(self.attributes), 2, dtype=torch.float64, device="cpu")
+        device = next(self.network.parameters()).device
+        self.sums = torch.zeros(len(self.attributes), 2, dtype=torch.float64, device=device)
 
     def validate(self, batch: FaceBatch, number: int) -> None:
         """Add up what one batch has right."""
@@ -93,11 +99,10 @@ class AttributeTask(Task):
             labels = batch.labels[:, column]
             known = labels >= 0
             if name == "age":
-                measure = (expected_age(self.age_threshold_logits(logits[name])) - labels).abs()
+                measure = (expected_age(self.age.threshold_logits(logits[name])) - labels).abs()
             else:
                 measure = (logits[name].argmax(dim=1) == labels).double()
-            self.sums[column, 0] += float((measure * known).sum())
-            self.sums[column, 1] += int(known.sum())
+            self.sums[column] += torch.stack([(measure * known).sum().double(), known.sum().double()])
 
     def end_validation(self) -> tuple[dict[str, float], float | None]:
         """Each attribute's measure and the score, over all processes."""
