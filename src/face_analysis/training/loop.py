@@ -9,15 +9,12 @@ from __future__ import annotations
 
 import logging
 import math
-import warnings
 from contextlib import nullcontext
 from itertools import takewhile
 from typing import Any
 
 import torch
-from lightning_fabric import Fabric
-from lightning_fabric.plugins import MixedPrecision
-from lightning_fabric.strategies.ddp import DDPStrategy
+from torch.amp.grad_scaler import GradScaler
 from torch.nn.utils import clip_grad_norm_
 
 from face_analysis.datasets.faces import FaceBatch
@@ -26,11 +23,11 @@ from face_analysis.distributed import (
     all_reduce_largest,
     broadcast_tensors_from_rank0,
     rank,
-    world_size,
 )
 from face_analysis.files import FailureLog
 from face_analysis.training.averaging import WeightAverage
 from face_analysis.training.data import IMAGES, described, val_loader
+from face_analysis.training.fabric import count_overflow_once, fabric_of, scaler_of
 from face_analysis.training.feeding import Feeder
 from face_analysis.training.hardware import Hardware
 from face_analysis.training.metrics import MetricsLog, Progress
@@ -68,14 +65,14 @@ class TrainingLoop:
         self.validated = [described(data) for data in plan.validation]
         self.at = Position()
         self.highest = -math.inf
-        self.fabric = _fabric(options, hardware)
+        self.fabric = fabric_of(options, hardware)
         self.task.at = self.at
         self.task.prepare(self.fabric.device)
         self.optimiser = optimiser_of(self.task.groups(), options)
         self.module, self.stepper = self.fabric.setup(self.task, self.optimiser)
-        precision = self.fabric.strategy.precision
-        self.scaler = precision.scaler if isinstance(precision, MixedPrecision) else None
-        self.optimiser.register_step_post_hook(self._after_weights)
+        self.scaler = scaler_of(self.fabric)
+        self.optimiser.register_step_pre_hook(count_overflow_once)
+        self.optimiser.register_step_post_hook(self._move_others)
         self.schedule = Schedule(self.optimiser, options, self.task.epoch_steps)
         self.average = WeightAverage(self.task.network, options.ema) if options.ema else None
         self.early_stop = EarlyStop() if options.early_stop else None
@@ -145,9 +142,9 @@ class TrainingLoop:
 
     def _step(self) -> None:
         """Move the weights, then all that follows them."""
+        if self.scaler is not None:
+            self._unscale(self.scaler)
         if self.options.clip:
-            if self.scaler is not None:
-                self.scaler.unscale_(self.optimiser)
             learning = [weight for group in self.optimiser.param_groups for weight in group["params"]]
             clip_grad_norm_(learning, self.options.clip)
         self.stepper.step()
@@ -157,10 +154,16 @@ class TrainingLoop:
             self.average.update()
         self.at.step += 1
 
-    def _after_weights(self, *_: Any) -> None:
-        """Move what the optimiser does not; it left out this step where float16 had an overflow."""
-        scale = None if self.scaler is None else self.scaler.scale(torch.ones((), device=self.fabric.device))
-        self.task.after_step(scale, getattr(self.optimiser, "found_inf", None))
+    def _unscale(self, scaler: GradScaler) -> None:
+        """Divide all gradients by the scale of float16; an overflow in one of them leaves out the step."""
+        groups = self.optimiser.param_groups
+        groups.append({"params": self.task.moved_apart()})
+        scaler.unscale_(self.optimiser)
+        groups.pop()
+
+    def _move_others(self, *_: Any) -> None:
+        """Move, at the end of the optimiser's step, what it does not; with float16 it knows of overflows."""
+        self.task.after_step(getattr(self.optimiser, "found_inf", None))
 
     def _note(self, batch: FaceBatch, *, logged: bool) -> None:
         """Keep what a part of a step gave until it is read."""
@@ -299,21 +302,3 @@ class TrainingLoop:
                 self.highest = content["highest"]
             if self.early_stop is not None and content["early_stop"]:
                 self.early_stop.load_state_dict(content["early_stop"])
-
-
-def _fabric(options: TrainOptions, hardware: Hardware) -> Fabric:
-    for name in ("lightning.fabric", "lightning_fabric"):  # what the user must know is said by this package
-        logging.getLogger(name).setLevel(logging.ERROR)
-    warnings.filterwarnings("ignore", module="lightning_fabric")
-    warnings.filterwarnings("ignore", module="torch.utils.data")
-    torch.backends.cudnn.benchmark = True  # every batch but an epoch's last has the same shape
-    fabric = Fabric(
-        accelerator=hardware.accelerator,
-        devices=hardware.devices,
-        num_nodes=hardware.machines,
-        # Averages of batch norms are made equal where they are used: in validation.
-        strategy=DDPStrategy(broadcast_buffers=False) if world_size() > 1 else "auto",
-        precision=options.precision,  # type: ignore[arg-type]  # "auto" is resolved by now
-    )
-    fabric.launch()
-    return fabric

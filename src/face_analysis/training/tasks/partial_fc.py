@@ -85,18 +85,16 @@ class ClassWeights(nn.Module):
         draw.scatter_(0, torch.where(labels >= 0, labels, own), 2.0)  # those of other processes come last
         return draw[:own].topk(count, sorted=False).indices.sort().values
 
+    @property
+    def used(self) -> list[Tensor]:
+        """The weights used since the last update, leaves that get gradients."""
+        return [sample.weights for sample in self._used]
+
     @torch.no_grad()
-    def update(
-        self,
-        lr: float,
-        momentum: float,
-        weight_decay: float,
-        scale: Tensor | None = None,
-        overflow: Tensor | None = None,
-    ) -> None:
+    def update(self, lr: float, momentum: float, weight_decay: float, overflow: Tensor | None = None) -> None:
         """One step of SGD on the weights used since the last one, each by the sum of its gradients.
 
-        With `scale` () the gradients are divided by it; where `overflow` () is not 0 nothing moves.
+        Where `overflow`, one number on the device, is 1 nothing moves.
         """
         used, self._used = self._used, []
         used = [sample for sample in used if sample.weights.grad is not None]
@@ -110,7 +108,6 @@ class ClassWeights(nn.Module):
             [gradient],
             [momenta],
             fused=True,  # which alone can leave a step out without the host
-            grad_scale=scale,
             found_inf=overflow,
             lr=lr,
             momentum=momentum,

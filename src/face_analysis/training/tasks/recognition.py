@@ -97,11 +97,15 @@ class RecognitionTask(Task):
         steps = self.options.margin_warmup * self.epoch_steps
         return 1.0 if steps <= 0 else min(1.0, self.steps_of_epochs / steps)
 
-    def after_step(self, scale: Tensor | None, overflow: Tensor | None) -> None:
+    def moved_apart(self) -> list[Tensor]:
+        """The class weights that the step uses."""
+        return self.class_weights.used
+
+    def after_step(self, overflow: Tensor | None) -> None:
         """Move the class weights that the step used, as `Task.after_step`."""
         options = self.options
         rate, decay = self.at.learning_rate * options.head_lr, options.weight_decay / options.head_lr
-        self.class_weights.update(rate, options.momentum, decay, scale, overflow)
+        self.class_weights.update(rate, options.momentum, decay, overflow)
 
     def extra_state(self) -> dict[str, Any]:
         """The class weights of all processes, and whose they are."""

@@ -104,11 +104,12 @@ class Task(nn.Module):
         """The loss of a batch of two images or more, whose parts go to `measured`."""
         raise NotImplementedError
 
-    def after_step(self, scale: Tensor | None, overflow: Tensor | None) -> None:
-        """Move what the optimiser does not.
+    def moved_apart(self) -> list[Tensor]:
+        """What the optimiser does not move, with the gradients of the step."""
+        return []
 
-        With float16 the gradients are `scale` () times too large, and nothing moves where `overflow` () is 1.
-        """
+    def after_step(self, overflow: Tensor | None) -> None:
+        """Move what the optimiser does not; nothing where `overflow`, one number on the device, is 1."""
 
     def begin_validation(self) -> None:
         """Make room for what a validation finds."""
