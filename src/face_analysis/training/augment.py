@@ -128,13 +128,13 @@ def _quantised(planes: Tensor, percent: Tensor) -> Tensor:
     return values.reshape(planes.shape)
 
 
-@cache  # a copy to the device in each step would wait for it
+@cache
 def _tables(device: torch.device) -> tuple[Tensor, Tensor]:
     """The orthonormal cosine transform of 8 values, a row a frequency, and LUMINANCE."""
     frequency, place = torch.meshgrid(torch.arange(BLOCK), torch.arange(BLOCK), indexing="ij")
     rows: Tensor = torch.cos(torch.pi * (2 * place + 1) * frequency / (2 * BLOCK)) * (2 / BLOCK) ** 0.5
     rows[0] /= 2**0.5
-    return rows.to(device), LUMINANCE.to(device)
+    return sent(rows, device), sent(LUMINANCE, device)
 
 
 def _colour(images: Tensor, draws: Draws) -> Tensor:

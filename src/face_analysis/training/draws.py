@@ -56,7 +56,7 @@ class Draws:
 
     def _units(self, indices: Words, purpose: str, count: int) -> Words:
         """(N, count) whole numbers below 2^BITS."""
-        start = indices ^ indices  # zeros
+        start = indices[:1] ^ indices[:1]  # 0, where there are images
         for word in (self.seed, self.turn, zlib.crc32(purpose.encode()), indices):
             start = splitmix64(start ^ word, 1)[:, 0]
         return _shifted(splitmix64(start, count), 64 - BITS)

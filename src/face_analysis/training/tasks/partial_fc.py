@@ -62,7 +62,7 @@ class ClassWeights(nn.Module):
     def sample(self, labels: Tensor, step: int) -> tuple[Sample, Tensor]:
         """The weights for a step of rows (N,) of `own_labels`, and the labels as rows of these.
 
-        Which others are drawn follows from (seed, step, class).
+        Which others are drawn follows from (seed, step, process).
         """
         if (
             self.rate >= 1 and self._used
@@ -80,8 +80,8 @@ class ClassWeights(nn.Module):
     def _drawn(self, labels: Tensor, step: int) -> Tensor:
         own = len(self.own)
         count = max(round(self.rate * own), min(own, len(labels)))  # known without the labels' values
-        classes = torch.arange(self.own.start, self.own.stop + 1, device=labels.device)
-        draw = Draws(self.seed, step, classes).uniform("classes", 1)[:, 0]
+        process = torch.full((1,), rank(), device=labels.device)
+        draw = Draws(self.seed, step, process).uniform("classes", own + 1)[0]
         draw.scatter_(0, torch.where(labels >= 0, labels, own), 2.0)  # those of other processes come last
         return draw[:own].topk(count, sorted=False).indices.sort().values
 
