@@ -1,6 +1,7 @@
 """A step of the training loop in this checkout against another one, in turn.
 
-Of IR-SE-50, and of a network of one layer, whose steps are nearly all overhead of the host.
+Of IR-SE-50, and of a network of one layer, whose steps are nearly all overhead of the host. The time is that
+which the process computes, on one thread: other processes do not change it.
 
 python -m benchmarks.step_overhead --before OTHER_CHECKOUT
 """
@@ -51,9 +52,9 @@ def served_run(network: str, before: bool, batch: int) -> NoReturn:
             if not sys.stdin.readline():
                 os._exit(0)
             seconds = 0.0
-        start = time.perf_counter()
+        start = time.process_time()
         method(loop, images)
-        seconds += time.perf_counter() - start
+        seconds += time.process_time() - start
         made += 1
 
     with tempfile.TemporaryDirectory() as name:
@@ -69,6 +70,7 @@ def served_run(network: str, before: bool, batch: int) -> NoReturn:
             batch_size=batch,
             workers=0,
             precision="32-true",
+            threads=1,
         )
         changes: list[Any] = [
             patch.object(TrainingLoop, "_train_part", timed),
