@@ -6,10 +6,10 @@ from dataclasses import astuple
 
 import numpy as np
 import pytest
-from face_analysis.auditing import similarity
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
+from face_analysis.auditing import similarity
 from face_analysis.auditing.similarity import Groups, near_across, near_copies
 
 Vectors = Callable[[int, int], np.ndarray]

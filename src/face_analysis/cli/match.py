@@ -19,6 +19,7 @@ from face_analysis.outputs import Overwrite, Resume, claim_folder
 
 if TYPE_CHECKING:
     from face_analysis.matching.comparison import Comparison, Side
+    from face_analysis.matching.features.feature_set import FeatureSet
     from face_analysis.matching.result import MatchResult
 
 GIGABYTE = 1e9
@@ -41,6 +42,10 @@ class MatchOptions:
         str | None, Opt("regular expression whose one group, found in the path, is the subject")
     ] = None
     group: Annotated[tuple[str, ...], Opt("columns of the index whose groups have rates of their own")] = ()
+    labels: Annotated[
+        Path | None,
+        Opt("image list, or file of `predict`, that gives the images race, gender and age to group by"),
+    ] = None
     tail: Annotated[int, Opt("most extreme pairs to keep, non-mated and mated")] = 1000
     fmr: Annotated[float, Opt("false match rate to find the threshold of")] = 1e-4
     scores: Annotated[Literal["none", "npy", "parquet"], Opt("write every score, too")] = "none"
@@ -63,7 +68,7 @@ def main(arguments: Sequence[str]) -> int:
     facts = _facts(options, comparison)
     fraction = max(COUNTED_FRACTION, 1.5 * options.fmr)  # more, as the threshold is not known yet
     counted = {"tail": options.tail, "memory": memory, "fraction counted by subject (--fmr)": fraction}
-    read = (options.probes, options.gallery)
+    read = (options.probes, options.gallery, options.labels)
     with claim_folder(options.output, read, overwrite=options.overwrite, resume=options.resume):
         write_text(options.output / "config.yaml", to_yaml(options))
         failures = FailureLog(options.output / "errors.csv")
@@ -90,13 +95,20 @@ def main(arguments: Sequence[str]) -> int:
 
 def _comparison(options: MatchOptions) -> Comparison:
     """What is compared, after checks that need no output: there are pairs, and memory for the counts."""
+    from face_analysis.datasets.predictions.columns import read_label_file
     from face_analysis.matching.comparison import compare
     from face_analysis.matching.features.feature_set import LABEL, SUBJECT, open_feature_set
     from face_analysis.matching.match import most_thresholds
 
     columns = {SUBJECT, LABEL, options.subject or SUBJECT, *options.group}
-    probes = open_feature_set(options.probes, columns)
-    gallery = None if options.gallery is None else open_feature_set(options.gallery, columns)
+    labels = None if options.labels is None else read_label_file(options.labels)
+
+    def opened(folder: Path) -> FeatureSet:
+        features = open_feature_set(folder, columns)
+        return features if labels is None else features.with_columns(labels.columns_of(features.paths))
+
+    probes = opened(options.probes)
+    gallery = None if options.gallery is None else opened(options.gallery)
     comparison = compare(
         probes,
         gallery,
@@ -120,6 +132,20 @@ def _facts(options: MatchOptions, comparison: Comparison) -> dict[str, Any]:
         "subject": options.subject,
         "subject_pattern": options.subject_pattern,
         "group": list(options.group),
+        **_label_facts(options),
+    }
+
+
+def _label_facts(options: MatchOptions) -> dict[str, Any]:
+    """Which file the groups come from, and whether a model predicted them."""
+    if options.labels is None:
+        return {}
+    from face_analysis.datasets.predictions.columns import read_label_file
+    from face_analysis.zoo.catalogue import file_sha256
+
+    predicted = read_label_file(options.labels).predicted
+    return {
+        "labels": {"file": str(options.labels), "sha256": file_sha256(options.labels), "predicted": predicted}
     }
 
 

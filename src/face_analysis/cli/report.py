@@ -124,7 +124,7 @@ def _beside(folder: Path, options: ReportOptions, about: dict[str, Any]) -> Matc
     return MatchPageContext(
         title=" with ".join(sides),
         note=options.note,
-        predicted=options.predicted,
+        predicted=options.predicted or bool(about.get("labels", {}).get("predicted")),
         faces=options.faces,
         hardest=hard_pairs(folder, _photos(options, about) if options.faces else None),
         attributes=None if options.attributes is None else read_attributes(options.attributes),

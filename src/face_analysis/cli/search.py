@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from face_analysis.matching.comparison import Comparison
     from face_analysis.matching.faiss_index import FaissIndex
     from face_analysis.matching.search import SearchSides
+
+
+FACES: tuple[Literal["largest", "all"], ...] = ("largest", "all")
+"""Which faces of photos are searched for, and which are searched."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +62,7 @@ def main(arguments: Sequence[str]) -> int:
     options = parse("search", SearchOptions, arguments)
     threshold = _threshold(options)
     from face_analysis.journal import Journal
-    from face_analysis.matching.candidates import outcomes_of, write_candidates
+    from face_analysis.matching.candidates import candidate_rows, outcomes_of, write_candidates
 
     sides = _sides(options)
     comparison, index = sides.comparison, _index(options, sides.comparison)
@@ -72,6 +76,8 @@ def main(arguments: Sequence[str]) -> int:
         failures.add(comparison.failures)
         _search(options, comparison, index, journal)
         write_candidates(path, comparison, journal.records(), sides.subjects, threshold)
+        if comparison.probes.features.folder is None:
+            _print_candidates(candidate_rows(comparison, journal.records(), sides.subjects, threshold))
         outcomes = outcomes_of(comparison, journal.records())
         command = shlex.join(["face-analysis", "search", *arguments])
         about = {"version": __version__, "command": command, **facts, "threshold": threshold}
@@ -101,19 +107,32 @@ def _sides(options: SearchOptions) -> SearchSides:
 
     columns = {SUBJECT, LABEL, options.subject or SUBJECT}
     given = (options.probes, options.gallery)
-    analyzer = None
     if not all(map(is_feature_set, given)):
         from face_analysis.inference.analyzer import FaceAnalyzer
-
-        analyzer = FaceAnalyzer(None, embeddings=options.model, faces="largest")
+    # A photo to search for is mostly one of a person, with others behind; they may be anywhere in a gallery.
     probes, gallery = (
-        analyzer.features(path) if analyzer and not is_feature_set(path) else open_feature_set(path, columns)
-        for path in given
+        open_feature_set(path, columns)
+        if is_feature_set(path)
+        else FaceAnalyzer(None, embeddings=options.model, faces=which).features(path)
+        for path, which in zip(given, FACES, strict=True)
     )
     sides = search_sides(probes, gallery, options.subject, options.subject_pattern)
-    if sides.unknown:
+    if sides.unknown and probes.folder is not None:
         logging.warning("no measures of identification: %s", sides.unknown)
     return sides
+
+
+def _print_candidates(rows: Iterator[tuple[object, ...]]) -> None:
+    """The candidates of each photo that was searched for, a line each."""
+    for probe, rank, score, found, subject, accepted in rows:
+        words = [
+            f"{probe}: {rank}. {found}",
+            str(subject) if subject else "",
+            f"score {float(str(score)):.4f}",
+        ]
+        if accepted is not None:
+            words.append("accepted" if accepted else "not accepted")
+        print(", ".join(word for word in words if word))
 
 
 def _index(options: SearchOptions, comparison: Comparison) -> FaissIndex | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePath
 from typing import Any, Literal
 
@@ -25,14 +25,23 @@ FeatureLayout = Literal["set", "original"]
 class FeatureSink:
     """Features of `size` numbers in `folder`, and `index.csv`, which says what each row is.
 
-    `layout` "set" writes a feature set; "original" a file `<parent folder>/<stem>.npy` an image.
+    `layout` "set" writes a feature set; "original" a file `<parent folder>/<stem>.npy` an image. `columns` of
+    the index, a text for each photo, take the place of those that the source has.
     """
 
-    def __init__(self, folder: Path, source: ImageSource, size: int, layout: FeatureLayout) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        source: ImageSource,
+        size: int,
+        layout: FeatureLayout,
+        columns: Mapping[str, Sequence[str]] | None = None,
+    ) -> None:
         self.folder = folder
         self.source = source
         self.size = size
-        labels = [name for name in ATTRIBUTES if name in source.labels]
+        self._given = columns or {}
+        labels = [name for name in ATTRIBUTES if name in source.labels or name in self._given]
         self._columns = [PATH, SUBJECT, LABEL, *BOX, SCORE, *labels]
         self._file: EmbeddingFile | None = None
         self._waiting: list[Embeddings] = []
@@ -87,7 +96,8 @@ class FeatureSink:
         if face.detection is not None:
             values |= {name: round(value, 2) for name, value in zip(BOX, face.detection.box, strict=True)}
             values[SCORE] = round(face.detection.score, 6)
-        return values | {name: labels[name] for name in ATTRIBUTES if name in labels and labels[name] >= 0}
+        values |= {name: labels[name] for name in ATTRIBUTES if name in labels and labels[name] >= 0}
+        return values | {name: texts[row] for name, texts in self._given.items()}
 
 
 def original_name(path: str) -> str:

@@ -6,7 +6,7 @@ import csv
 import json
 import os
 import sys
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -177,6 +177,10 @@ class FeatureSet:
                 file.readinto(found[start:end].data)
                 start = end
         return found
+
+    def with_columns(self, columns: Mapping[str, list[str]]) -> FeatureSet:
+        """The set with these columns of N strings, in the place of those of the same names."""
+        return replace(self, columns={**self.columns, **columns})
 
     def without(self, rows: Collection[int]) -> FeatureSet:
         """The set but for these of its rows."""
