@@ -30,6 +30,8 @@ def test_an_error_of_a_missing_package_names_one_of_the_extra_it_names() -> None
     calls = missing_packages()
     assert {name for name, _ in calls} >= {"faiss_index.py", "score_files.py", "files.py", "onnx_session.py"}
     for name, call in calls:
+        if name == "extras.py":  # its table has a test of its own
+            continue
         package, extra = (ast.literal_eval(given) for given in call.args[1:])
         assert package in EXTRAS[extra], f"{name}: extra {extra} does not bring {package}"
 
@@ -48,3 +50,19 @@ def test_nothing_is_told_to_be_installed_but_this_package_and_what_it_lists() ->
         for words in re.findall(r"pip install ([^\n`#]+)", file.read_text()):
             named = {word.strip("'\"") for word in words.split() if not word.startswith("-")}
             assert {re.sub(r"\[.*\]", "", name) for name in named} <= known, f"{file}: {words}"
+
+
+def test_extras_in_the_code_are_those_of_the_project() -> None:
+    """The two texts of packages that only some commands need: `extras.py` and pyproject.toml."""
+    from face_analysis.extras import EXTRAS as MODULES
+
+    for extra, modules in MODULES.items():
+        brought = set(EXTRAS[extra])
+        for line in PROJECT["optional-dependencies"][extra]:
+            if line.startswith("face-analysis["):
+                brought |= set().union(*(EXTRAS[name] for name in line[14:].rstrip("]").split(",")))
+        assert set(modules.values()) == brought - {"face-analysis"}
+
+
+def test_the_core_is_small() -> None:
+    assert len(PROJECT["dependencies"]) <= 11

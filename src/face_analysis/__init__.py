@@ -64,11 +64,20 @@ _HOMES = {
     "train": "api.training",
 }
 """Where the names are that are imported when they are first asked for, as they are heavy."""
+_NEEDS = {
+    **dict.fromkeys(("audit", "evaluate_attributes", "evaluate_verification", "match", "search"), "reports"),
+    "train": "train",
+}
+"""The extra with the packages of a function that needs more than predictions do."""
 
 
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name in _NEEDS:
+        from face_analysis.extras import require
+
+        require(_NEEDS[name], f"face_analysis.{name}")
     return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
 
 

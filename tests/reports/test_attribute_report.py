@@ -44,7 +44,7 @@ def test_a_report_is_json_markdown_and_figures_that_open(measured, tmp_path):
     report, labels, predictions = measured
     written = attribute_report.write_report(report, labels, predictions, tmp_path / "new" / "report")
     folder = tmp_path / "new" / "report"
-    assert {path.name for path in written} == {"metrics.json", "metrics.md", *FIGURE_NAMES}
+    assert {path.name for path in written} == {"metrics.json", "metrics.md", "report.html", *FIGURE_NAMES}
     assert set(written) == set(folder.iterdir())
     assert json.loads((folder / "metrics.json").read_text()) == report.to_dict()
     text = (folder / "metrics.md").read_text()
@@ -75,6 +75,7 @@ def test_figures_of_an_earlier_report_do_not_stay_beside_a_new_one(measured, tmp
     assert {path.name for path in tmp_path.iterdir()} == {
         "metrics.json",
         "metrics.md",
+        "report.html",
         "gender_confusion.png",
         "gender_by_group.png",
         "mine.png",

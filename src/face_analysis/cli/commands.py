@@ -33,6 +33,15 @@ GROUPS = {
         "completion": "print a script by which a shell completes commands and options",
     },
 }
+NEEDS = {
+    **dict.fromkeys(
+        ("audit", "calibrate", "evaluate", "feature_match", "match", "pairs", "report"), "reports"
+    ),
+    **dict.fromkeys(("demo", "train"), "train"),
+    "pack": "pack",
+    "search": "reports",
+}
+"""The extra with the packages of a command that needs more than predictions do."""
 COMMANDS = {name: text for group in GROUPS.values() for name, text in group.items()}
 
 BEGIN = (

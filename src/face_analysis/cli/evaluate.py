@@ -88,7 +88,7 @@ def _evaluate(predictions: Path, labels: Path, options: EvaluateOptions) -> int:
         write_report(report, joined.labels, joined.predictions, options.dest)
         write_text(options.dest / "config.yaml", to_yaml(options))
     print(overall_table(report))
-    print(f"\nreport: {options.dest / 'metrics.md'}")
+    print(f"\nreport: {options.dest / 'report.html'}")
     missing = "listed images have no prediction (no face found, not read, or not given)"
     _tell(missing, joined.missing, joined.first_missing)
     _tell("predictions are of images that are not listed", joined.unlisted, joined.first_unlisted)
@@ -133,7 +133,7 @@ def _verify(options: EvaluateOptions) -> int:
         write_verification(reports, options.dest, threshold)
         write_text(options.dest / "config.yaml", to_yaml(options))
     print(verification_tables(reports, threshold).strip())
-    print(f"\nreport: {options.dest / 'verification.md'}")
+    print(f"\nreport: {options.dest / 'report.html'}")
     return failures.report()
 
 

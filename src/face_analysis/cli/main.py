@@ -11,9 +11,10 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from face_analysis import __version__
-from face_analysis.cli.commands import COMMANDS, overview, program
+from face_analysis.cli.commands import COMMANDS, NEEDS, overview, program
 from face_analysis.cli.wrong_words import meant, wrong_command
 from face_analysis.errors import FaceAnalysisError, UsageError
+from face_analysis.extras import require
 
 Action = Callable[[Sequence[str]], int]
 
@@ -34,7 +35,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def run(words: Sequence[str]) -> int:
     """Run a command by its words; an error becomes a message on stderr and its exit status."""
     command = importlib.import_module(f"face_analysis.cli.{words[0]}")
-    return _guarded(program(words[0]), lambda: int(command.main(words[1:])))
+
+    def work() -> int:
+        extra = NEEDS.get(words[0])
+        if extra is not None and not {"-h", "--help"} & set(words):
+            require(extra, f"`{program(words[0])}`")
+        return int(command.main(words[1:]))
+
+    return _guarded(program(words[0]), work)
 
 
 def run_action(command: str, actions: Mapping[str, Action], arguments: Sequence[str]) -> int:

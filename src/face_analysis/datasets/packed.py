@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from face_analysis.datasets.folders import search_folder
 from face_analysis.datasets.lmdb.environment import is_lmdb
 from face_analysis.datasets.lmdb.format import column_of
-from face_analysis.datasets.lmdb.reader import LmdbReader
 from face_analysis.datasets.record_files import is_records
 from face_analysis.datasets.record_source import RecordSource
 from face_analysis.errors import UsageError
+from face_analysis.extras import require
 
 log = logging.getLogger(__name__)
 PACKED_SUFFIXES = (".rec", ".lmdb")
@@ -29,6 +29,9 @@ class LmdbSource:
     """
 
     def __init__(self, path: Path, attribute: str | None = None) -> None:
+        require("pack", f"{path}: an LMDB")
+        from face_analysis.datasets.lmdb.reader import LmdbReader
+
         self.reader = LmdbReader(path)
         self._attribute = attribute
 

@@ -14,6 +14,7 @@ from face_analysis.evaluation.error_rates import NO_MATED, NO_NON_MATED, Curve, 
 from face_analysis.evaluation.verification import VerificationReport
 from face_analysis.files import whole_file, write_text
 from face_analysis.json_files import write_json
+from face_analysis.reports.markdown_page import PAGE, markdown_page
 from face_analysis.reports.page import Table
 from face_analysis.reports.rate_figures import det_figure, drawn_rates, log_axis, zero_note
 from face_analysis.reports.result import TableRows
@@ -42,7 +43,7 @@ LONGEST_CURVE = 30_000
 def write_verification(
     reports: Sequence[VerificationReport], folder: Path, threshold: float | None = None
 ) -> None:
-    """Write verification.json, verification.md, curves.csv, roc.png and det.png. Raises WriteError.
+    """Write verification.json and .md, report.html, curves.csv, roc.png and det.png. Raises WriteError.
 
     With a `threshold` that was fixed elsewhere the rates there are reported too. Sets with pairs of one kind
     have no curve; without any other there are no figures, and those of an earlier run are removed.
@@ -52,14 +53,18 @@ def write_verification(
         for report in reports:
             found[report.name]["at_threshold"] = at_threshold(report.curve, threshold).to_dict()
     write_json(folder / "verification.json", found)
-    write_text(folder / "verification.md", f"# Verification\n{verification_tables(reports, threshold)}\n")
     write_table(folder / "curves.csv", *curve_rows(reports))
     for name in FIGURES:
         (folder / f"{name}.png").unlink(missing_ok=True)
     with figure_style():
-        for name, figure in verification_figures(reports).items():
+        figures = verification_figures(reports)
+        for name, figure in figures.items():
             with whole_file(folder / f"{name}.png") as partial:
                 figure.savefig(partial, format="png")
+    text = f"# Verification\n{verification_tables(reports, threshold)}\n"
+    write_text(folder / "verification.md", text)
+    images = "".join(f"\n![{name.upper()}]({name}.png)\n" for name in figures)
+    write_text(folder / PAGE, markdown_page(text + images, folder))
 
 
 def verification_figures(reports: Sequence[VerificationReport]) -> dict[str, Figure]:

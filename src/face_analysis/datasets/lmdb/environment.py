@@ -6,11 +6,13 @@ import os
 import struct
 import threading
 from pathlib import Path
+from typing import TYPE_CHECKING
 from weakref import WeakValueDictionary
 
-import lmdb
-
 from face_analysis.errors import MissingFileError, PackedFileError
+
+if TYPE_CHECKING:
+    import lmdb
 
 _MAGIC = struct.pack("=I", 0xBEEFC0DE)
 _MAGIC_OFFSET = 16
@@ -51,6 +53,8 @@ def open_environment(path: Path) -> lmdb.Environment:
 
 def opened(path: Path) -> lmdb.Environment:
     """A read-only environment that is not shared. Raises PackedFileError for a file that is cut short."""
+    import lmdb
+
     try:
         environment = lmdb.open(os.fsencode(path), subdir=False, readonly=True, lock=False, readahead=False)
         pages, page_size = environment.info()["last_pgno"] + 1, environment.stat()["psize"]

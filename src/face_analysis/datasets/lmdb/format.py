@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 from typing import Any
 
-import msgpack  # type: ignore[import-untyped]
 import numpy as np
 from numpy.typing import NDArray
 
@@ -46,12 +45,16 @@ def record_key(row: int) -> bytes:
 
 def encode(value: Any) -> bytes:
     """Msgpack bytes of a value; names that are not UTF-8 keep their bytes."""
+    import msgpack  # type: ignore[import-untyped]
+
     packed: bytes = msgpack.packb(value, use_bin_type=True, unicode_errors="surrogateescape")
     return packed
 
 
 def decode_value(packed: bytes | memoryview, raw: bool = False) -> Any:
     """The value of msgpack bytes; with `raw`, text comes as bytes, as old writers stored bytes as text."""
+    import msgpack
+
     return msgpack.unpackb(packed, raw=raw, strict_map_key=False, unicode_errors="surrogateescape")
 
 

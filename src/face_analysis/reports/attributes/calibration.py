@@ -15,20 +15,21 @@ from face_analysis.evaluation.fit_calibration import CalibrationFit
 from face_analysis.evaluation.intervals import wilson
 from face_analysis.files import whole_file, write_text
 from face_analysis.reports.attributes.figures import OKABE_ITO
+from face_analysis.reports.markdown_page import markdown_page
 from face_analysis.reports.style import MEASURES, PERCEIVED, figure_style, section
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-MARKDOWN_NAME = "calibration.md"
+MARKDOWN_NAME, PAGE_NAME = "calibration.md", "calibration.html"
 FIGURES = ("calibration_reliability.png", "calibration_age.png")
 FEW = 10
 GUIDE: dict[str, Any] = {"color": "0.35", "linestyle": "--", "linewidth": 1}
 
 
 def write_calibration(fit: CalibrationFit, folder: Path) -> None:
-    """Write `calibration.md` and its figures into a folder, made if absent. Raises WriteError."""
+    """Write `calibration.md`, `calibration.html` and figures into a folder. Raises WriteError."""
     text = f"# Calibration\n\n{PERCEIVED}\n{calibration_table(fit)}\n"
     with figure_style():
         figures = {}
@@ -44,6 +45,7 @@ def write_calibration(fit: CalibrationFit, folder: Path) -> None:
                 figure.savefig(partial, format="png")
             text += f"\n![{Path(name).stem.replace('_', ' ')}]({name})\n"
     write_text(folder / MARKDOWN_NAME, text)
+    write_text(folder / PAGE_NAME, markdown_page(text, folder))
 
 
 def calibration_table(fit: CalibrationFit) -> str:

@@ -18,6 +18,7 @@ from face_analysis.evaluation.attributes_by_group import AttributeReport, Evalua
 from face_analysis.evaluation.intervals import LEVEL, RESAMPLES, Estimate
 from face_analysis.json_files import json_text
 from face_analysis.reports.attributes.figures import FIGURE_NAMES, write_figures
+from face_analysis.reports.markdown_page import PAGE, markdown_page
 from face_analysis.reports.page import Picture, Table, base64_text
 from face_analysis.reports.result import TableRows
 from face_analysis.reports.style import MEASURES, MEASURES_OF, PERCEIVED, RECALL, section
@@ -32,11 +33,11 @@ def write_report(
     predictions: Mapping[Attribute, NDArray[np.number]],
     folder: Path | str,
 ) -> list[Path]:
-    """Write `metrics.json`, `metrics.md` and the figures into a folder, made if absent; returns their paths.
+    """Write `metrics.json`, `metrics.md`, `report.html` and figures into a folder, made if absent.
 
-    `labels` and `predictions` are the arrays (N,) that `evaluate` measured. All files are made in a hidden
-    folder inside, then renamed, so an error leaves an earlier report as it was; figures of an earlier report
-    that this one lacks are removed. Raises WriteError.
+    Returns the paths. `labels` and `predictions` are the arrays (N,) that `evaluate` measured. All files are
+    made in a hidden folder inside, then renamed: an error leaves an earlier report as it was. Figures of an
+    earlier report that this one lacks are removed. Raises WriteError.
     """
     folder = Path(folder)
     try:
@@ -61,9 +62,12 @@ def _make(
     text, numbers = folder / MARKDOWN_NAME, folder / JSON_NAME
     links = "".join(f"\n![{path.stem.replace('_', ' ')}]({path.name})\n" for path in figures)
     figures_text = f"\n## Figures\n{links}" if figures else ""
-    text.write_text(attribute_markdown(report) + figures_text, encoding="utf-8")
+    markdown = attribute_markdown(report) + figures_text
+    text.write_text(markdown, encoding="utf-8")
+    page = folder / PAGE
+    page.write_text(markdown_page(markdown, folder), encoding="utf-8")
     numbers.write_text(json_text(report.to_dict(), indent=1) + "\n", encoding="utf-8")
-    return [*figures, text, numbers]
+    return [*figures, text, numbers, page]
 
 
 @dataclass(frozen=True)
