@@ -12,6 +12,7 @@ import numpy as np
 
 from face_analysis.auditing.labels import Cleaning
 from face_analysis.auditing.report import AuditReport
+from face_analysis.datasets.attributes import CLASS_NAMES
 from face_analysis.datasets.lists.image_list import ImageList
 from face_analysis.datasets.lists.writers import write_image_list
 from face_analysis.errors import UnreadableImageError
@@ -218,9 +219,15 @@ def _audit_section(
 
 def _picture(report: AuditReport, row: int) -> AuditPicture:
     images = report.images
-    labels = [f"{name} {values[row]}" for name, values in report.labels.items() if values[row] >= 0]
+    labels = [_label(name, int(values[row])) for name, values in report.labels.items() if values[row] >= 0]
     words = [images.list_name(row), *labels, *filter(None, [report.subjects[row]])]
     return AuditPicture(images.path(row), ", ".join(words), _thumbnail(report, row))
+
+
+def _label(name: str, code: int) -> str:
+    """Such as `female`, `age 30` or `class 7`."""
+    names = dict(CLASS_NAMES).get(name, ())  # type: ignore[call-overload]
+    return names[code] if code < len(names) else f"{name} {code}"
 
 
 def _thumbnail(report: AuditReport, row: int) -> str:
