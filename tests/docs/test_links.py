@@ -9,7 +9,11 @@ import pytest
 
 from tests.docs.markdown import FILES, ROOT
 
-PAGES = [*FILES, *(ROOT / name for name in ("CHANGELOG.md", "CONTRIBUTING.md")), *ROOT.glob("results/**/*.md")]
+PAGES = [
+    *FILES,
+    *(ROOT / name for name in ("CHANGELOG.md", "CONTRIBUTING.md")),
+    *ROOT.glob("results/**/*.md"),
+]
 LINK = re.compile(r"\]\((?!\w+:)([^)#\s]*)(?:#([^)\s]+))?\)")
 CODE = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
 
