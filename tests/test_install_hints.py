@@ -28,7 +28,7 @@ def missing_packages() -> list[tuple[str, ast.Call]]:
 
 def test_an_error_of_a_missing_package_names_one_of_the_extra_it_names() -> None:
     calls = missing_packages()
-    assert {name for name, _ in calls} >= {"faiss_index.py", "score_files.py", "files.py", "onnx_session.py"}
+    assert {name for name, _ in calls} >= {"faiss_index.py", "parquet.py", "onnx_session.py"}
     for name, call in calls:
         if name == "extras.py":  # its table has a test of its own
             continue

@@ -51,12 +51,10 @@ def test_a_gpu_over_those_there_are_is_refused() -> None:
         device_of("cuda:2")
 
 
-def test_float16_without_a_gpu_and_threads_under_none_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_float16_without_a_gpu_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     with pytest.raises(UsageError, match="--precision 16-mixed needs a GPU"):
         check_machine(MachineOptions(precision="16-mixed"))
-    with pytest.raises(UsageError, match="--threads -1: must be at least 0"):
-        check_machine(MachineOptions(threads=-1))
 
 
 @pytest.mark.parametrize(

@@ -208,7 +208,7 @@ def run_bulk(job: Job, output: Output, *, resume: bool = False) -> Summary:
         return summary
     with Journal(output.main, facts, resume=resume) as journal:
         write_text(output.config, job.config)
-        summary = _kept(journal)
+        summary = Summary(journal.done, *journal.kept())
         job.sink.open(journal.done, summary.faces)
         _analyse(job, journal, summary)
         try:
@@ -221,11 +221,6 @@ def run_bulk(job: Job, output: Output, *, resume: bool = False) -> Summary:
         _publish(job, output, journal, summary, facts)
         journal.remove()
     return summary
-
-
-def _kept(journal: Journal) -> Summary:
-    """What the run to resume found."""
-    return Summary(journal.done, sum(1 for _ in journal.records()), list(journal.failures()))
 
 
 def _analyse(job: Job, journal: Journal, summary: Summary) -> None:

@@ -89,9 +89,15 @@ class Journal:
         """All records of marked blocks, in order."""
         return (value for value in self._values() if isinstance(value, dict))
 
-    def failures(self) -> Iterator[ImageFailure]:
-        """All failures of marked blocks, in order."""
-        return (ImageFailure(*value) for value in self._values() if isinstance(value, list))
+    def kept(self) -> tuple[int, list[ImageFailure]]:
+        """How many records the marked blocks have, and their failures, in order; the file is read once."""
+        records, failures = 0, []
+        for value in self._values():
+            if isinstance(value, dict):
+                records += 1
+            elif isinstance(value, list):
+                failures.append(ImageFailure(*value))
+        return records, failures
 
     def remove(self) -> None:
         """Close and delete the journal."""

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from face_analysis.errors import UsageError
-from face_analysis.options import Opt
+from face_analysis.options import Opt, Range
 
 if TYPE_CHECKING:
     import torch
@@ -24,7 +24,7 @@ class ThreadOptions:
     """The option of every command that runs a detector."""
 
     threads: Annotated[
-        int, Opt("CPU threads of a network or detector; 0: one or as many as cores, measured")
+        int, Opt("CPU threads of a network or detector; 0: one or as many as cores, measured"), Range(low=0)
     ] = 0
 
 
@@ -79,12 +79,8 @@ def device_of(name: str) -> torch.device:
     return torch.device("cuda", int(number or 0))
 
 
-def check_machine(options: ThreadOptions) -> None:
-    """Raises UsageError for a wrong number of threads, a device that is not there, or a format it lacks."""
-    if options.threads < 0:
-        raise UsageError(f"--threads {options.threads}: must be at least 0")
-    if not isinstance(options, MachineOptions):
-        return
+def check_machine(options: MachineOptions) -> None:
+    """Raises UsageError for a device that is not there, or a format it lacks."""
     device = device_of(options.device)
     if options.precision == "16-mixed" and device.type != "cuda":
         raise UsageError("--precision 16-mixed needs a GPU; give 32-true, or leave the choice to auto")

@@ -15,6 +15,13 @@ Image = NDArray[np.uint8]
 """RGB pixels, shape (H, W, 3), 0 to 255."""
 NO_FACE = "no face found"
 """The reason why a photo that can be read has no result."""
+Name = str | Callable[[], str]
+"""What a picture is called, or what gives that where it is needed, which is mostly where something fails."""
+
+
+def called(name: Name) -> str:
+    """The name itself."""
+    return name if isinstance(name, str) else name()
 
 
 class Input(NamedTuple):

@@ -10,7 +10,7 @@ VALUES = {"int": "4", "float": "0.5", "str": "word", "Path": "path"}
 
 def table_of(command: str) -> dict[str, Option]:
     """The options of a command but for `--config`."""
-    table = option_table(command, options_of(command))
+    table = option_table(options_of(command))
     return {name: option for name, option in table.items() if name != CONFIG}
 
 

@@ -32,16 +32,36 @@ def many_photos(photos: Path, folder: Path) -> Path:
 
 
 STOPS = pytest.mark.parametrize("stop", [signal.SIGKILL, signal.SIGINT])
-CODE = "import sys; from face_analysis.cli.main import main; sys.exit(main())"
+CODE = """
+import sys, threading, time
+from pathlib import Path
+from face_analysis.cli.main import main
+
+ready, size, replace = Path(sys.argv.pop(1)), int(sys.argv.pop(1)), Path.replace
+
+def waits():
+    alone = threading.current_thread() is threading.main_thread() and sys.exception() is None
+    return alone and ready.exists() and ready.stat().st_size > size
+
+def replace_or_wait(self, target):
+    while Path(target) != ready and waits():
+        time.sleep(0.01)
+    return replace(self, target)
+
+Path.replace = replace_or_wait
+sys.exit(main())
+"""
 
 
 def stopped_when(words: str, ready: Path, size: int, stop: int) -> None:
     """Run a command, and stop it by a signal once the file at `ready` has grown over `size`.
 
-    SIGINT goes to all of its processes, as a terminal sends it; the command must then say how to go on.
+    A command that comes to its output first waits there for the signal: on a busy machine the file may be
+    seen late. SIGINT goes to all of its processes, as a terminal sends it; the command must then say how to
+    go on.
     """
     process = subprocess.Popen(
-        [sys.executable, "-c", CODE, *words.split()],
+        [sys.executable, "-c", CODE, str(ready), str(size), *words.split()],
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,

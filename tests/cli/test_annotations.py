@@ -74,7 +74,7 @@ def test_a_split_writes_a_list_a_part_and_keeps_groups_together(
     assert status == 0
     parts = [read_image_list(tmp_path / f"s/{name}.csv") for name in "ab"]
     assert out == f"{tmp_path}/s/a.csv: 42 images\n{tmp_path}/s/b.csv: 18 images\n"
-    assert sorted(parts[0].images + parts[1].images) == sorted(images)
+    assert sorted([*parts[0].images, *parts[1].images]) == sorted(images)
     assert all(
         len({image in parts[0].images for image in images[row : row + 3]}) == 1 for row in range(0, 30, 3)
     )

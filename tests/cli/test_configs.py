@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from pathlib import Path
 from typing import Any
@@ -23,19 +24,19 @@ TEXTS = st.text(st.characters(exclude_characters="\0"))  # of any alphabet, also
 
 def one_value(option: Option) -> st.SearchStrategy[Any]:
     """Any value of an option's kind, in its range."""
-    least, most, over = (
-        value if abs(value) < 1e9 else None
-        for value in (option.limits.least, option.limits.most, option.limits.over)
-    )
+    within = option.within
+    low, high = max(within.low, within.over), min(within.high, within.below)
+    least, most = low if math.isfinite(low) else None, high if math.isfinite(high) else None
     if option.choices:
         return st.sampled_from(option.choices)
     if option.kind is int:
-        return st.integers(least, most)
+        return st.integers(least, most)  # type: ignore[arg-type]  # their ends are whole numbers
     if option.kind is float:
         return st.floats(
-            over if least is None else least,
+            least,
             most,
-            exclude_min=least is None and over is not None,
+            exclude_min=math.isfinite(within.over),
+            exclude_max=math.isfinite(within.below),
             allow_nan=False,
             allow_infinity=False,
         )

@@ -86,16 +86,6 @@ def test_a_value_of_the_wrong_kind_is_told_the_right_one(said: Said, command: st
 
 
 @pytest.mark.parametrize("command", EVERY)
-def test_a_number_outside_its_range_is_told_the_range(said: Said, command: str) -> None:
-    for name, option in table_of(command).items():
-        words = [*command.split(), *needed_words(command, without=name), f"--{name}"]
-        if str(option.limits):
-            assert f"must be {option.limits}" in said(*words, "-5")
-        if option.limits.most < 1000:
-            assert f"must be {option.limits}" in said(*words, "1000")
-
-
-@pytest.mark.parametrize("command", EVERY)
 def test_a_word_too_many_is_named(said: Said, command: str) -> None:
     loose = [option for option in table_of(command).values() if option.opt.positional]
     if not any(option.many for option in loose):

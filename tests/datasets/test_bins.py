@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import io
 import os
 import pickle
 import struct
@@ -14,6 +15,7 @@ import pytest
 from face_analysis.datasets.pairs.bins import BinSource, read_bin
 from face_analysis.datasets.pairs.pickle_sizes import check_sizes
 from face_analysis.errors import MissingFileError, PackedFileError
+from tests.datasets.record_files import MAGIC
 
 ENCODED = [b"\xff\xd8\n'\\first", b"\x00second" * 40, b"third\xfe" * 12_000, b"\xff\xd8\n'\\first"]
 
@@ -233,7 +235,37 @@ def test_a_file_cut_anywhere_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("make", [pickle.dumps, lambda value: pickle.dumps(value, 0)])
 def test_sizes_of_whole_pickles_pass(make: Callable[[Any], bytes]) -> None:
-    check_sizes(make([(b"a" * 300, True, None, [1, -1, 70_000]), "text\n", ()] * 300))
+    check_sizes(io.BytesIO(make([(b"a" * 300, True, None, [1, -1, 70_000]), "text\n", ()] * 300)))
+
+
+@pytest.mark.parametrize(
+    "start",
+    [
+        b"",
+        b"\x93NUMPY",
+        b"PK\3\4",
+        MAGIC,
+        b"\xff\xd8\xff",
+        b"\x80\x05K",
+        b"I",
+        b"cos\n",
+        b"\x80\x04\x95",
+        b"B",
+    ],
+    ids=["zeros", "array", "zip", "records", "JPEG", "pickle", "line", "call", "frame", "bytes"],
+)
+def test_a_large_file_of_another_kind_is_refused_before_it_is_read(tmp_path: Path, start: bytes) -> None:
+    path = written(tmp_path, start)
+    with path.open("r+b") as file:
+        file.seek(2**28)
+        file.write(b"\x01.")
+    tracemalloc.start()
+    try:
+        with pytest.raises(PackedFileError, match=r"set\.bin: no verification set"):
+            read_bin(path)
+        assert tracemalloc.get_traced_memory()[1] < 2**20
+    finally:
+        tracemalloc.stop()
 
 
 def test_each_image_is_there_once_and_pairs_are_its_rows(tmp_path: Path) -> None:

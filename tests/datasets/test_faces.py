@@ -3,6 +3,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -94,6 +95,25 @@ def test_unreadable_images_are_named_and_the_rest_of_the_batch_goes_on(
     alone = dataset.__getitems__([1])
     assert (alone.images.shape, alone.labels.shape) == ((0, 3, 112, 112), (0, 1))
     assert len(alone.failures) == 1
+
+
+def test_names_are_asked_for_only_of_images_that_cannot_be_read(tmp_path: Path) -> None:
+    class Watched(LmdbSource):
+        asked: ClassVar[list[int]] = []
+
+        def name(self, index: int) -> str:
+            self.asked.append(index)
+            return super().name(index)
+
+    image, mask = png(picture(112, 112)), png(codes_of(112, 112))
+    with LmdbWriter(tmp_path / "p.lmdb", "race", ["race"]) as writer:
+        for row in range(6):
+            writer.add(f"{row}.png", image[:300] if row == 3 else image, {"race": 0}, mask)
+    dataset = FaceDataset(Watched(tmp_path / "p.lmdb"), ["race"], use_mask=True)
+    assert len(dataset.__getitems__([0, 1, 2, 4, 5]).failures) == Watched.asked.count(0) == 0
+    (failure,) = dataset.__getitems__([2, 3, 4]).failures
+    assert (failure.path, failure.reason.startswith("3.png: broken PNG")) == ("3.png", True)
+    assert set(Watched.asked) == {3}
 
 
 def test_training_sees_images_blurred_outside_the_face_only_when_asked(

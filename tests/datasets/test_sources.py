@@ -126,7 +126,7 @@ def test_files_of_another_kind_are_named_as_what_they_are(patterns: Path, tmp_pa
     for opened in (lambda path: open_source(path, None), lambda path: open_photos([path])):
         with pytest.raises(UsageError, match=r"clip\.mp4 is a video, not a picture"):
             opened(tmp_path / "clip.mp4")
-        with pytest.raises(UsageError, match=r"model\.onnx is an ONNX model, not a picture"):
+        with pytest.raises(UsageError, match=r"model\.onnx is an ONNX network, not a picture"):
             opened(tmp_path / "model.onnx")
     with pytest.raises(UsageError, match=r"clip\.mp4 is a video, not a photo"):
         open_photos([patterns.parent, tmp_path / "clip.mp4"])

@@ -17,7 +17,7 @@ from tests.docs.markdown import FILES, ROOT, blocks_of, spans_of
 KNOWN = {
     flag
     for command in OPTIONS
-    for option in option_table(command, options_of(command)).values()
+    for option in option_table(options_of(command)).values()
     for flag in option.flags
 }
 OTHERS = {"--help", "--version", "--cov", "--nnodes", "--nproc-per-node", "--rdzv-backend", "--rdzv-endpoint"}
@@ -30,7 +30,7 @@ def check_words(text: str) -> None:
     words = shlex.split(PLACEHOLDER.sub("", text), comments=True)
     command = " ".join(words[:2]) if " ".join(words[:2]) in OPTIONS else words[0] if words else ""
     if command in OPTIONS:
-        table = option_table(command, options_of(command))
+        table = option_table(options_of(command))
         sort_words(table, words[len(command.split()) :], WrongWords(command, table))
     else:
         assert not words or words[0] in COMMANDS, f"no command {words[0]}"

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -9,6 +11,16 @@ from face_analysis.evaluation.verification import best_threshold, fold_accuracy
 
 def errors(scores: list[float], same: list[bool], threshold: float) -> int:
     return sum((score >= threshold) != truth for score, truth in zip(scores, same, strict=True))
+
+
+def best_of_all_middles(scores: list[float], same: list[bool]) -> float:
+    values = sorted(set(scores))
+    middles = [(low + high) / 2 for low, high in pairwise(values)]
+    best, fewest = values[0], errors(scores, same, values[0])
+    for candidate in [*middles, float("inf")]:
+        if errors(scores, same, candidate) < fewest:
+            best, fewest = candidate, errors(scores, same, candidate)
+    return best
 
 
 @pytest.mark.parametrize("decimals", [1, 2, 8])
@@ -22,8 +34,7 @@ def test_folds_are_judged_as_a_plain_loop_judges_them(decimals: int) -> None:
     for fold in range(10):
         others = [i for i in range(400) if folds[i] != fold]
         chosen_scores, chosen_same = [float(scores[i]) for i in others], [bool(same[i]) for i in others]
-        candidates = [*sorted(set(chosen_scores)), float("inf")]
-        threshold = min(candidates, key=lambda t: (errors(chosen_scores, chosen_same, t), t))
+        threshold = best_of_all_middles(chosen_scores, chosen_same)
         assert found.thresholds[fold] == threshold
         mine = [i for i in range(400) if folds[i] == fold]
         wrong = errors([float(scores[i]) for i in mine], [bool(same[i]) for i in mine], threshold)
@@ -40,8 +51,24 @@ def test_the_threshold_of_pairs_of_one_kind_lets_all_or_none_match() -> None:
 
 
 def test_equal_scores_fall_on_one_side_together() -> None:
-    assert best_threshold(np.array([0.5, 0.5, 0.5, 0.7]), np.array([True, False, False, True])) == 0.7
-    assert best_threshold(np.array([0.5, 0.5, 0.5, 0.1]), np.array([True, True, False, False])) == 0.5
+    assert best_threshold(np.array([0.5, 0.5, 0.5, 0.7]), np.array([True, False, False, True])) == 0.6
+    assert best_threshold(np.array([0.5, 0.5, 0.5, 0.1]), np.array([True, True, False, False])) == 0.3
+
+
+def test_the_threshold_does_not_move_when_the_scores_beside_its_gap_do_alike() -> None:
+    same = np.array([False, False, True, True])
+    for width in (0.1, 0.01, 0.001):
+        scores = np.array([0.0, 0.5 - width, 0.5 + width, 1.0], np.float32)
+        assert best_threshold(scores, same) == pytest.approx(0.5, abs=1e-7)
+
+
+@pytest.mark.parametrize("low", [0.3, 1.0, -0.7, 0.0])
+def test_scores_that_are_neighbouring_floats_are_divided(low: float) -> None:
+    for _ in range(4):
+        high = float(np.nextafter(low, np.inf))
+        threshold = best_threshold(np.array([low, high]), np.array([False, True]))
+        assert low < threshold <= high
+        low = high
 
 
 def test_wrong_input_is_named() -> None:

@@ -276,7 +276,7 @@ def test_weights_that_lie_in_another_file_are_read_and_missed(
         (b"just words\n" * 100, "is a text file"),
         (b"", "is an empty file"),
         (b"\xff\xd8\xff\xe0" + bytes(100), "is a JPEG picture"),
-        (b"PK\x03\x04" + bytes(100), "is a damaged zip archive"),
+        (b"PK\x03\x04" + bytes(100), "is a damaged ZIP archive"),
         (bytes(range(1, 200)), "is a file of an unknown kind"),
         (None, "damaged ONNX file, or cut short"),
     ],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from functools import partial
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from scipy.stats import norm
 
 from face_analysis.losses.age import AGE_LOSSES
 from face_analysis.losses.ordinal import age_ranks, counted_age, expected_age, task_weights
-from face_analysis.models.attributes import AGE_OUTPUTS
+from face_analysis.models.age_heads import AGE_HEADS
 from face_analysis.zoo.card import AgeLossName
 
 NAMES = sorted(AGE_LOSSES)
@@ -24,8 +25,12 @@ WEIGHTS = np.random.default_rng(5).uniform(0.2, 1, 100)
 
 
 def drawn(name: AgeLossName, seed: int = 1, scale: float = 3.0) -> torch.Tensor:
-    shape = (len(AGES), AGE_OUTPUTS[name])
+    shape = (len(AGES), AGE_HEADS[name].outputs)
     return torch.from_numpy(np.random.default_rng(seed).normal(size=shape) * scale)
+
+
+def test_each_loss_that_a_card_can_name_has_a_head_and_a_formula() -> None:
+    assert get_args(AgeLossName) == tuple(AGE_HEADS) == tuple(AGE_LOSSES)
 
 
 def binary(logit: float, older: bool) -> float:
@@ -153,7 +158,7 @@ def sure(name: AgeLossName, ages: torch.Tensor) -> torch.Tensor:
         return (ages[:, None] - 50) / 20
     if name == "pairs":
         return torch.stack([1 - older, older], dim=2).flatten(1) * 40
-    if AGE_OUTPUTS[name] == 101:
+    if AGE_HEADS[name].gives == "years":
         return torch.nn.functional.one_hot(ages, 101) * 40.0
     return (older - 0.5) * 80
 

@@ -6,12 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-import torch.distributed as dist
 import torch.nn.functional as F
 from torch import Tensor
-from torch.multiprocessing.spawn import spawn
 
+from face_analysis.distributed import rank
 from face_analysis.losses.cross_entropy import frequency_weights, split_cross_entropy, weighted_cross_entropy
+from tests.training.processes import together
 
 
 def test_class_weight_is_largest_count_over_count_and_0_for_an_absent_class() -> None:
@@ -91,24 +91,17 @@ def test_without_processes_it_is_cross_entropy() -> None:
     torch.testing.assert_close(gradients, expected()[1])
 
 
-def part(rank: int, sizes: list[int], folder: str) -> None:
-    dist.init_process_group("gloo", f"file://{folder}/meet", rank=rank, world_size=len(sizes))
+def part(sizes: list[int]) -> tuple[Tensor, Tensor]:
     logits, labels = logits_and_labels()
-    start = sum(sizes[:rank])
-    mine = (labels >= start) & (labels < start + sizes[rank])
+    start = sum(sizes[: rank()])
+    mine = (labels >= start) & (labels < start + sizes[rank()])
     own = torch.where(mine, labels - start, -1)
-    found = gradient(logits[:, start : start + sizes[rank]], own)
-    torch.save(found, f"{folder}/{rank}.pt")
-    dist.barrier()
-    dist.destroy_process_group()
+    return gradient(logits[:, start : start + sizes[rank()]], own)
 
 
 def test_split_over_processes_it_is_the_same(tmp_path: Path) -> None:
     for sizes in SPLITS:
-        folder = tmp_path / str(len(sizes))
-        folder.mkdir()
-        spawn(part, (sizes, str(folder)), len(sizes))
-        parts = [torch.load(folder / f"{rank}.pt", weights_only=True) for rank in range(len(sizes))]
+        parts = together(part, len(sizes), tmp_path / str(len(sizes)), sizes)
         for loss, _ in parts:
             torch.testing.assert_close(loss, expected()[0])
         torch.testing.assert_close(torch.cat([grad for _, grad in parts], dim=1), expected()[1])

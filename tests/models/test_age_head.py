@@ -9,7 +9,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from face_analysis.errors import ModelMismatchError, UsageError
-from face_analysis.models.attributes import AGE_OUTPUTS, AttributeNetwork, SharedWeights
+from face_analysis.models.age_heads import AGE_HEADS
+from face_analysis.models.attributes import AttributeNetwork, SharedWeights
 from face_analysis.models.weights import load_attributes, save_model
 from face_analysis.zoo.card import AgeLossName, BackboneConfig, ModelCard
 from face_analysis.zoo.find import find
@@ -37,7 +38,7 @@ def test_the_tasks_of_coral_share_one_vector_of_weights() -> None:
     assert sum(parameter.numel() for parameter in head.parameters()) == 16 + 100
 
 
-@pytest.mark.parametrize("age_loss", sorted(AGE_OUTPUTS))
+@pytest.mark.parametrize("age_loss", sorted(AGE_HEADS))
 def test_a_model_comes_back_with_its_age_loss_and_outputs(tmp_path: Path, age_loss: AgeLossName) -> None:
     path, network = saved(tmp_path, age_loss)
     loaded = load_attributes(path)
@@ -45,7 +46,7 @@ def test_a_model_comes_back_with_its_age_loss_and_outputs(tmp_path: Path, age_lo
     with torch.no_grad():
         logits = loaded.network(images)["age"]
         assert torch.equal(logits, network(images)["age"])
-    assert logits.shape == (2, AGE_OUTPUTS[age_loss])
+    assert logits.shape == (2, AGE_HEADS[age_loss].outputs)
     assert loaded.card.age_loss == loaded.network.age_loss == age_loss
 
 

@@ -60,8 +60,8 @@ WRITERS = [
         for form in ("JPEG", "PNG", "GIF", "BMP", "TIFF", "WebP")
     ),
     (tar, "other", "a tar archive"),
-    (zipped, "other", "a zip archive"),
-    (packed, "other", "an LMDB file"),
+    (zipped, "other", "a ZIP archive"),
+    (packed, "other", "an LMDB"),
     (lambda path: np.save(path.open("wb"), np.zeros(3)), "other", "a NumPy array"),
     (lambda path: path.write_text("weights: none\n" * 99), "other", "a text file"),
     (lambda path: path.write_text("Gewöhnlich" * 99), "other", "a text file"),

@@ -24,19 +24,25 @@ from face_analysis.reports.attributes.figures import (
 from face_analysis.reports.attributes.report import attribute_markdown
 
 
-@pytest.fixture(scope="module")
-def measured():
+def drawn(count, races, ages):
+    """Labels of so many images, some unknown, and predictions that are mostly right or near."""
     rng = np.random.default_rng(0)
     labels = {
-        "race": rng.integers(-1, 5, 300),
-        "gender": rng.integers(-1, 2, 300),
-        "age": rng.integers(-1, 101, 300),
+        "race": rng.integers(-1, races, count),
+        "gender": rng.integers(-1, 2, count),
+        "age": rng.integers(-1, ages, count),
     }
     predictions = {
-        "race": np.where(rng.random(300) < 0.6, np.maximum(labels["race"], 0), 4),
-        "gender": np.where(rng.random(300) < 0.8, np.maximum(labels["gender"], 0), 0),
-        "age": np.clip(labels["age"] + rng.normal(0, 8, 300), 0, 100),
+        "race": np.where(rng.random(count) < 0.6, np.maximum(labels["race"], 0), 4),
+        "gender": np.where(rng.random(count) < 0.8, np.maximum(labels["gender"], 0), 0),
+        "age": np.clip(labels["age"] + rng.normal(0, 8, count), 0, 100),
     }
+    return labels, predictions
+
+
+@pytest.fixture(scope="module")
+def measured():
+    labels, predictions = drawn(300, races=5, ages=101)
     return evaluate(labels, predictions), labels, predictions
 
 
@@ -172,17 +178,8 @@ FIGURE = re.compile(r"(-?[\d.]+) \[(-?[\d.]+), (-?[\d.]+)\] \(n = (\d+)\)\Z")
 
 @pytest.fixture(scope="module")
 def report():
-    rng = np.random.default_rng(0)
-    labels = {
-        "race": rng.integers(-1, 4, 500),
-        "gender": rng.integers(-1, 2, 500),
-        "age": rng.integers(-1, 80, 500),
-    }
-    predictions = {
-        "race": np.where(rng.random(500) < 0.6, np.maximum(labels["race"], 0), 4),
-        "gender": np.where(rng.random(500) < 0.8, np.maximum(labels["gender"], 0), 0),
-        "age": labels["age"] + rng.normal(0, 8, 500),
-    }
+    """Without a label of the last race and of the highest ages."""
+    labels, predictions = drawn(500, races=4, ages=80)
     return evaluate(labels, predictions, age_count=np.round(predictions["age"]).astype(int), missing=7)
 
 

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -42,26 +42,43 @@ def at_step(monkeypatch: pytest.MonkeyPatch) -> Callable[[int, Callable[[], None
     return arrange
 
 
-class OneLayer(Backbone):
-    """A backbone of one layer: quick on any CPU, in float32 and in bfloat16."""
+class TinyBackbone(Backbone):
+    """The parts that every backbone has, of a layer or two: quick on any CPU, and learns patterns."""
 
     def __init__(self, config: BackboneConfig) -> None:
         super().__init__()
         size = config.embedding_size
-        self.layers = nn.Sequential(
-            nn.AvgPool2d(8), nn.Flatten(), nn.Linear(3 * 14 * 14, size), nn.BatchNorm1d(size)
+        self.input_layer = nn.Sequential(nn.Conv2d(3, 8, 8, 8), nn.BatchNorm2d(8), nn.PReLU(8))
+        self.body = nn.Sequential(
+            nn.Sequential(nn.Conv2d(8, 8, 1), nn.BatchNorm2d(8), nn.PReLU(8)),
+            nn.Sequential(nn.AvgPool2d(2), nn.Flatten(), nn.Linear(8 * 7 * 7, size), nn.BatchNorm1d(size)),
         )
+        self.output_layer = nn.Dropout(config.dropout)
 
     def raw(self, images: Tensor) -> Tensor:
         """(N, 3, 112, 112) -> (N, D)."""
-        return self.layers(images)  # type: ignore[no-any-return]
+        return self.output_layer(self.body(self.input_layer(images)))  # type: ignore[no-any-return]
 
 
 @pytest.fixture
-def one_layer(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Lets the runs of a test train a network of one layer."""
-    for user in ("training.plan", "models.attributes"):
-        monkeypatch.setattr(f"face_analysis.{user}.build_backbone", OneLayer)
+def full_size() -> None:
+    """Lets a test train the network that its options name."""
+
+
+@pytest.fixture(autouse=True)
+def _tiny_network(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Lets all other tests train a tiny one: what they state is true of any network."""
+    with pytest.MonkeyPatch.context() as patch:
+        if "full_size" not in request.fixturenames:
+            for user in (
+                "models.attributes",
+                "models.weights",
+                "training.hardware",
+                "training.pass_memory",
+                "training.plan",
+            ):
+                patch.setattr(f"face_analysis.{user}.build_backbone", TinyBackbone)
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -75,7 +92,7 @@ def few(patterns: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def options(few: Path, tmp_path: Path) -> MakeOptions:
-    """Options of a run of a second or two: 2 epochs of 4 steps; keyword arguments change them."""
+    """Options of a short run: 2 epochs of 4 steps; keyword arguments change them."""
 
     def make(**changes: object) -> TrainOptions:
         values: dict[str, object] = {

@@ -1,4 +1,7 @@
-"""Functions run in several real processes that exchange over gloo."""
+"""Functions run in several real processes that exchange over gloo.
+
+They are forked: a fresh process would import torch for seconds.
+"""
 
 from __future__ import annotations
 
@@ -8,13 +11,13 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
-from torch.multiprocessing.spawn import spawn
+from torch.multiprocessing.spawn import start_processes
 
 
 def together(function: Callable[..., Any], count: int, folder: Path, *arguments: Any) -> list[Any]:
     """What `function(*arguments)` gives in each of `count` processes; tensors, lists and dicts of them."""
     folder.mkdir(parents=True, exist_ok=True)
-    spawn(_one, (function, count, str(folder), arguments), count)
+    start_processes(_one, (function, count, str(folder), arguments), count, start_method="fork")
     return [torch.load(folder / f"{rank}.pt", weights_only=True) for rank in range(count)]
 
 

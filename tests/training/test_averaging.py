@@ -60,10 +60,10 @@ def test_the_kept_network_is_the_average_of_the_weights_up_to_its_validation(
     expected = averaged(steps, last)
     kept = run.network.state_dict()
     floats = [name for name, tensor in kept.items() if tensor.is_floating_point()]
-    assert {"heads.age.weight", "backbone.body.1.res_layer.0.running_mean"} <= set(floats)
+    assert {"heads.age.weight", "backbone.body.1.3.running_mean"} <= set(floats)
     for name in floats:
         torch.testing.assert_close(kept[name].double(), expected[name], rtol=1e-5, atol=1e-7)
-    head, frozen = "heads.age.weight", "backbone.body.0.res_layer.1.weight"
+    head, frozen = "heads.age.weight", "backbone.body.0.0.weight"
     assert not torch.allclose(kept[head], steps[last][head], rtol=1e-3)
     assert all(torch.equal(kept[frozen], weights[frozen]) for weights in steps.values())
 

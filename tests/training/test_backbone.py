@@ -50,6 +50,7 @@ def learn(task: AttributeTask, steps: int) -> None:
 
 @pytest.mark.parametrize("name", list(STEMS))
 @pytest.mark.parametrize("units", [0, 2])
+@pytest.mark.usefixtures("full_size")
 def test_frozen_layers_keep_weights_and_averages_while_all_others_move(name: str, units: int) -> None:
     task = task_of(name, units)
     before = {key: tensor.clone() for key, tensor in task.network.state_dict().items()}
@@ -61,6 +62,7 @@ def test_frozen_layers_keep_weights_and_averages_while_all_others_move(name: str
 
 
 @pytest.mark.parametrize("name", list(STEMS))
+@pytest.mark.usefixtures("full_size")
 def test_frozen_layers_stay_in_eval_mode_when_training_begins_again(name: str) -> None:
     task = task_of(name, 1)
     task.eval()
@@ -73,6 +75,7 @@ def test_frozen_layers_stay_in_eval_mode_when_training_begins_again(name: str) -
     assert task.eval().network.backbone.get_submodule("body.1").training is False
 
 
+@pytest.mark.usefixtures("full_size")
 def test_without_freezing_everything_learns() -> None:
     network = AttributeNetwork(backbone_config("mobilenet"), ("race",))
     assert freeze_first_units(network.backbone, -1) == []
@@ -80,6 +83,7 @@ def test_without_freezing_everything_learns() -> None:
 
 
 @pytest.mark.parametrize("name", list(STEMS))
+@pytest.mark.usefixtures("full_size")
 def test_all_units_can_be_frozen_and_no_more(name: str) -> None:
     backbone: nn.Module = AttributeNetwork(backbone_config(name), ("race",)).backbone
     assert len(freeze_first_units(backbone, UNITS[name])) == UNITS[name] + 1
@@ -88,6 +92,7 @@ def test_all_units_can_be_frozen_and_no_more(name: str) -> None:
         freeze_first_units(backbone, UNITS[name] + 1)
 
 
+@pytest.mark.usefixtures("full_size")
 def test_a_run_with_too_many_frozen_units_ends_before_its_first_step(options: MakeOptions) -> None:
     with pytest.raises(UsageError, match="--freeze 9: the backbone has 8 units"):
         train(options(freeze=9))
@@ -95,11 +100,15 @@ def test_a_run_with_too_many_frozen_units_ends_before_its_first_step(options: Ma
 
 @pytest.mark.parametrize("backbone", ["iresnet", "mobilefacenet", "mobilenet"])
 @pytest.mark.parametrize("changes", [{}, {"freeze": 2}, {"precision": "bf16-mixed"}])
+@pytest.mark.usefixtures("full_size")
 def test_a_run_whose_units_are_computed_again_learns_the_same_to_the_last_bit(
-    options: MakeOptions, tmp_path: Path, backbone: str, changes: dict[str, object]
+    options: MakeOptions, few: Path, tmp_path: Path, backbone: str, changes: dict[str, object]
 ) -> None:
-    train(options(backbone=backbone, epochs=1, **changes))
-    train(options(backbone=backbone, epochs=1, checkpointing=True, output=tmp_path / "again", **changes))
+    listed = tmp_path / "eight.txt"
+    listed.write_text("".join(few.read_text().splitlines(keepends=True)[:8]))
+    given = {"backbone": backbone, "epochs": 1, "batch_size": 4, "train_list": listed, **changes}
+    train(options(val_list=(str(listed),), **given))
+    train(options(val_list=(str(listed),), checkpointing=True, output=tmp_path / "again", **given))
     runs = (tmp_path / "run", tmp_path / "again")
     first, again = ((run / "metrics.csv").read_bytes() for run in runs)
     assert again == first

@@ -50,7 +50,6 @@ def killed(options: TrainOptions, step: int, point: str, *, after: bool) -> bool
     return process.exitcode != 0
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("task", ["attributes", "recognition"])
 def test_a_run_killed_ten_times_ends_as_an_undisturbed_one(
     options: MakeOptions,

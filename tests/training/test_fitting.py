@@ -51,6 +51,7 @@ def test_what_a_pass_takes_is_what_its_layers_keep_for_the_gradients() -> None:
     assert 4 * MIB <= memory.peak <= 6 * MIB
 
 
+@pytest.mark.usefixtures("full_size")
 def test_an_image_takes_the_same_whatever_their_number() -> None:
     options, _ = made()
     backbone = build_backbone(options.backbone_config).train().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -59,6 +60,7 @@ def test_an_image_takes_the_same_whatever_their_number() -> None:
     assert (most - more) / 8 == pytest.approx((more - few) / 4, rel=0.05)
 
 
+@pytest.mark.usefixtures("full_size")
 def test_computing_units_again_takes_less_of_an_image_and_an_average_more_in_all() -> None:
     plain = estimate_memory(*made())
     assert estimate_memory(*made(checkpointing=True)).an_image < 0.9 * plain.an_image
@@ -79,6 +81,7 @@ def test_classes_take_their_centres_momenta_gradient_and_copies() -> None:
 @pytest.mark.parametrize(
     ("images", "parts"), [(384, 1), (200, 2), (130, 3), (100, 4), (64, 6), (3, 128)], ids=str
 )
+@pytest.mark.usefixtures("full_size")
 def test_a_step_has_the_fewest_parts_that_fit(
     images: int, parts: int, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -101,6 +104,7 @@ def test_parts_hold_whole_people(monkeypatch: pytest.MonkeyPatch) -> None:
     assert fit_to_memory(options, network, 10).accumulate == 6
 
 
+@pytest.mark.usefixtures("full_size")
 def test_what_cannot_fit_is_refused_with_the_numbers_and_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
     options, network = made(batch_size=8)
     monkeypatch.setattr(fitting, "free_memory", lambda: 10 * MIB)
@@ -116,6 +120,7 @@ def test_classes_that_cannot_fit_are_refused_before_they_are_made(monkeypatch: p
         fit_to_memory(options, network, 1_000_000_000)
 
 
+@pytest.mark.usefixtures("full_size")
 def test_parts_that_are_told_and_do_not_fit_name_those_that_do(monkeypatch: pytest.MonkeyPatch) -> None:
     options, network = made(batch_size=384, accumulate=2)
     monkeypatch.setattr(
@@ -125,6 +130,7 @@ def test_parts_that_are_told_and_do_not_fit_name_those_that_do(monkeypatch: pyte
         fit_to_memory(options, network)
 
 
+@pytest.mark.usefixtures("full_size")
 def test_the_estimate_draws_nothing_and_changes_no_weight() -> None:
     options, network = made()
     before = {name: tensor.clone() for name, tensor in network.state_dict().items()}

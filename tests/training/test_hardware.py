@@ -69,6 +69,7 @@ def test_a_run_goes_on_with_the_threads_it_began_with_or_those_it_is_told(
 
 
 @pytest.mark.usefixtures("threads")
+@pytest.mark.usefixtures("full_size")
 def test_what_is_measured_is_the_training_of_the_networks_backbone() -> None:
     options = TrainOptions(attribute=("age",), depth=18, width=0.125, batch_size=4)
     found = choose(options, None)
@@ -97,4 +98,4 @@ def test_what_was_taken_is_in_the_config(options: Callable[..., TrainOptions], t
 def test_float16_without_a_gpu_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     with pytest.raises(UsageError, match="--precision 16-mixed needs a GPU"):
-        choose(TrainOptions(attribute=("age",), precision="16-mixed"), None)
+        train(TrainOptions(attribute=("age",), precision="16-mixed"))

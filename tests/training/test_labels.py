@@ -132,7 +132,6 @@ def test_a_head_without_a_validation_label_has_no_measure_and_no_part_in_the_sco
     options: MakeOptions,
     relabel: Relabel,
     tmp_path: Path,
-    one_layer: None,
     caplog: pytest.LogCaptureFixture,
     unknown: tuple[str, ...],
     measured: tuple[str, ...],
@@ -163,7 +162,7 @@ def test_a_head_without_a_validation_label_has_no_measure_and_no_part_in_the_sco
 
 
 def test_a_validation_without_a_finite_measure_chooses_and_stops_nothing(
-    options: MakeOptions, tmp_path: Path, one_layer: None, monkeypatch: pytest.MonkeyPatch
+    options: MakeOptions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     expected_age, calls = attributes.expected_age, []
 

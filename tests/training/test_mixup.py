@@ -51,7 +51,6 @@ def test_every_image_is_another_ones_partner_and_brings_its_labels() -> None:
     assert torch.equal(images[:, 2, 1, 0], 0.75 * rows.double() + 0.25 * partners.double())
 
 
-@pytest.mark.slow
 def test_partners_do_not_depend_on_the_number_of_processes(tmp_path: Path) -> None:
     alone, labels = mixed(*batch(torch.arange(COUNT)), 0.75)
     parts = together(own_part, 3, tmp_path)

@@ -31,6 +31,7 @@ def network_of(name: str) -> AttributeNetwork:
 
 
 @pytest.mark.parametrize("name", list(BACKBONES))
+@pytest.mark.usefixtures("full_size")
 def test_the_rate_falls_by_the_same_factor_from_each_layer_to_the_one_before(name: str) -> None:
     backbone = network_of(name).backbone
     options = TrainOptions(("age",), lr=0.8, layer_decay=0.5)
@@ -49,6 +50,7 @@ def test_the_rate_falls_by_the_same_factor_from_each_layer_to_the_one_before(nam
 
 
 @pytest.mark.parametrize("layer_decay", [1.0, 0.7])
+@pytest.mark.usefixtures("full_size")
 def test_batch_norms_of_the_backbone_alone_are_not_decayed(layer_decay: float) -> None:
     backbone = network_of("iresnet").backbone
     groups = backbone_groups(backbone, TrainOptions(("age",), weight_decay=0.1, layer_decay=layer_decay))

@@ -12,8 +12,10 @@ from face_analysis.losses.cross_entropy import split_cross_entropy
 from face_analysis.losses.margin import best_subcentres, cosines
 from face_analysis.training.options import HeadName
 from face_analysis.training.pass_memory import TensorMemory
+from face_analysis.training.saving.checkpoints import IDENTITY, read_checkpoint
 from face_analysis.training.tasks.heads import HEADS
 from face_analysis.training.tasks.partial_fc import ClassWeights, classes_of, head_memory
+from face_analysis.training.tasks.recognition import CLASSES as CLASSES_KEY
 from tests.training.processes import together
 
 CLASSES, SIZE = 23, 8
@@ -120,6 +122,31 @@ def test_any_number_of_processes_has_the_same_classes(tmp_path: Path, count: int
     again = together(reload, 5 - count, tmp_path / "again", {k: split[k] for k in ("centres", "momenta")})
     for name in ("centres", "momenta"):
         assert torch.equal(again[0][name], split[name])
+
+
+def mapped() -> int:
+    """Bytes of files that this process has in its memory."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("RssFile"))
+
+
+def mapped_by_loading(path: Path, classes: int, size: int) -> Tensor:
+    own, content = ClassWeights(classes, size), read_checkpoint(path)
+    before = mapped()
+    own.load_whole(content[CLASSES_KEY])
+    assert own.weights[:, 0, 0].tolist() == list(own.own)
+    return torch.tensor(mapped() - before)
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="Linux tells what a process has mapped")
+def test_a_process_reads_no_more_of_a_checkpoint_than_its_own_classes(tmp_path: Path) -> None:
+    classes, size = 2**15, 512
+    weights = torch.arange(classes, dtype=torch.float32)[:, None, None].expand(-1, 1, size).contiguous()
+    content = {IDENTITY: {}, CLASSES_KEY: {"centres": weights, "momenta": torch.zeros_like(weights)}}
+    torch.save(content, tmp_path / "last.ckpt")
+    taken = together(mapped_by_loading, 4, tmp_path / "four", tmp_path / "last.ckpt", classes, size)
+    share = 2 * weights.nbytes / 4
+    assert [round(int(each) / share) for each in taken] == [1, 1, 1, 1]
 
 
 def test_every_process_samples_its_own_positives(tmp_path: Path) -> None:

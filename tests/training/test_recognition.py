@@ -29,8 +29,9 @@ from tests.training.runs import column, losses, rows, same, saved_weights
 MakeOptions = Callable[..., TrainOptions]
 
 
+@pytest.mark.usefixtures("full_size")
 def test_a_run_leaves_a_model_that_verifies_as_it_says(recognition: MakeOptions, tmp_path: Path) -> None:
-    run = train(recognition(epochs=3, lr=0.1))
+    run = train(recognition(epochs=1, lr=0.1))
     reports = finish_recognition(run)
     loaded = load_recognition(tmp_path / "run" / "model.safetensors")
     assert [report.name for report in reports] == ["one", "two"]
@@ -228,7 +229,7 @@ def test_another_head_cannot_take_up_a_run(recognition: MakeOptions, tmp_path: P
 @pytest.mark.slow
 @pytest.mark.parametrize("head", HEADS)
 def test_two_hundred_steps_in_bfloat16_stay_finite(
-    recognition: MakeOptions, tmp_path: Path, one_layer: None, head: str
+    recognition: MakeOptions, tmp_path: Path, head: str
 ) -> None:
     run = train(recognition(head=head, epochs=40, lr=0.1, precision="bf16-mixed"))
     assert len(losses(tmp_path / "run")) == 200

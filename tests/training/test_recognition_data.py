@@ -132,7 +132,7 @@ def test_a_head_that_cannot_fit_is_refused_before_memory_is_taken(
 def test_twenty_million_classes_need_what_a_machine_of_32_gigabytes_lacks(
     recognition: MakeOptions, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("face_analysis.training.recognition_data.free_memory", lambda: 32 * 2**30)
+    monkeypatch.setattr("face_analysis.training.fitting.free_memory", lambda: 32 * 2**30)
     with pytest.raises(UsageError, match="20,000,000 classes of 512 numbers"):
         class_count(10, recognition(num_classes=20_000_000, embedding_size=512))
     assert class_count(10, recognition(num_classes=93_431, embedding_size=512)) == 93_431
@@ -141,7 +141,7 @@ def test_twenty_million_classes_need_what_a_machine_of_32_gigabytes_lacks(
 
 
 def test_people_of_any_numbers_from_a_list_an_lmdb_and_a_rec_train_as_those_from_zero(
-    recognition: MakeOptions, renumber: Callable[..., Path], tmp_path: Path, one_layer: None
+    recognition: MakeOptions, renumber: Callable[..., Path], tmp_path: Path
 ) -> None:
     train(recognition(epochs=1, output=tmp_path / "dense"))
     dense = saved_weights(tmp_path / "dense")
@@ -168,7 +168,7 @@ def test_people_of_any_numbers_from_a_list_an_lmdb_and_a_rec_train_as_those_from
 
 
 def test_a_run_goes_on_with_the_same_people_and_no_others(
-    recognition: MakeOptions, renumber: Callable[..., Path], tmp_path: Path, one_layer: None
+    recognition: MakeOptions, renumber: Callable[..., Path], tmp_path: Path
 ) -> None:
     first, run = renumber("list.txt", lambda kind: 100 + 7 * kind), tmp_path / "run"
     train(recognition(epochs=2, train_list=first, output=tmp_path / "whole"))
@@ -189,7 +189,7 @@ def test_a_run_goes_on_with_the_same_people_and_no_others(
 
 
 def test_more_classes_than_people_leave_the_last_ones_without_images(
-    recognition: MakeOptions, tmp_path: Path, one_layer: None, caplog: pytest.LogCaptureFixture
+    recognition: MakeOptions, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
     train(recognition(epochs=1, num_classes=14))
@@ -202,7 +202,7 @@ def test_more_classes_than_people_leave_the_last_ones_without_images(
 
 
 def test_a_run_of_attributes_in_the_place_of_one_of_recognition_leaves_no_people(
-    recognition: MakeOptions, options: MakeOptions, tmp_path: Path, one_layer: None
+    recognition: MakeOptions, options: MakeOptions, tmp_path: Path
 ) -> None:
     train(recognition(epochs=1))
     assert (tmp_path / "run" / "people.csv").is_file()

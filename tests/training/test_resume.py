@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from face_analysis.errors import FinishedRunError, InterruptedRunError, ModelMismatchError, UsageError
 from face_analysis.training.options import TrainOptions
@@ -21,11 +22,6 @@ from tests.training.runs import column, content, rows, same, saved, saved_weight
 MakeOptions = Callable[..., TrainOptions]
 AtStep = Callable[[int, Callable[[], None]], None]
 IMAGES = 24
-
-
-@pytest.fixture(autouse=True)
-def _quick(one_layer: None) -> None:
-    """All runs here are of a network of one layer."""
 
 
 @pytest.fixture
@@ -114,6 +110,17 @@ def test_a_balanced_or_longer_run_sees_in_other_batches_what_one_that_is_whole_d
     broken_off(options(attribute=("gender",), batch_size=4, **{**changes, "epochs": 2}), 7)
     train(options(attribute=("gender",), resume=tmp_path / "run", batch_size=9, **changes))
     assert images_by_epoch(seen) == whole
+
+
+def test_a_resumed_run_reads_its_checkpoint_once(
+    recognition: MakeOptions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train(recognition(epochs=1))
+    read: list[str] = []
+    load = torch.load
+    monkeypatch.setattr(torch, "load", lambda path, **words: read.append(path.name) or load(path, **words))
+    train(recognition(epochs=2, resume=tmp_path / "run"))
+    assert read == ["last.ckpt", "best.ckpt"]
 
 
 def test_a_run_over_people_goes_on_with_those_not_yet_seen(
@@ -293,13 +300,14 @@ def test_scores_on_other_validation_images_are_not_compared(
     train(options(epochs=4, **given))
     lines = few.read_text().splitlines(keepends=True)
     run = train(options(epochs=9, resume=tmp_path / "run", **given))
-    assert len(column(run.folder.path, "val_score")) == 6  # stopped early, five validations after the first
+    before = column(run.folder.path, "val_score")
+    assert len(before) == before.index(max(before)) + 6 < 9  # stopped early, five validations after the best
     wrong = tmp_path / "wrong.txt"  # genders the other way round, so that the score is lower
     rows_of = [line.split(" ") for line in lines]
     wrong.write_text("".join(" ".join([p, race, str(1 - int(sex)), age]) for p, race, sex, age in rows_of))
-    before = column(run.folder.path, "val_score")
     train(options(epochs=9, resume=run.folder.path, val_list=(str(wrong),), **{**given, "early_stop": False}))
     after = column(run.folder.path, "val_score")[len(before) :]
     best = content(run.folder.best)
+    assert max(after) < max(before)
     assert "validated on other images than before" in caplog.text
     assert best["step"] == len(before) + 1 + after.index(max(after))

@@ -29,6 +29,7 @@ from tests.training.runs import column, content, rows, saved_weights
 MakeOptions = Callable[..., TrainOptions]
 
 
+@pytest.mark.usefixtures("full_size")
 def test_a_joint_run_leaves_all_its_files_and_a_model_that_loads(
     options: MakeOptions, tmp_path: Path
 ) -> None:
@@ -135,6 +136,7 @@ def test_a_run_folder_in_use_is_not_written_over(options: MakeOptions) -> None:
         train(options(epochs=1))
 
 
+@pytest.mark.usefixtures("full_size")
 def test_pretrained_starts_from_the_backbone_and_the_heads_that_fit(
     options: MakeOptions, tmp_path: Path
 ) -> None:
@@ -170,17 +172,18 @@ def test_pretrained_starts_from_the_backbone_and_the_heads_that_fit(
         ({"attribute": ("recognition", "age")}, "give recognition alone"),
         ({"loss_weights": (1.0,)}, "--loss_weights"),
         ({"num_classes": 7}, "--num_classes 7"),
-        ({"batch_size": 1}, "--batch_size 1"),
-        ({"epochs": 0}, "--epochs 0: must be at least 1"),
-        ({"lr": 0.0}, r"--lr 0\.0: must be over 0 and finite"),
-        ({"lr": -0.1}, r"--lr -0\.1: must be over 0"),
-        ({"lr": math.nan}, "--lr nan"),
-        ({"lr": math.inf}, "--lr inf: must be over 0 and finite"),
+        ({"batch_size": 1}, "`--batch_size 1`: must be at least 2"),
+        ({"epochs": 0}, "`--epochs 0`: must be at least 1"),
+        ({"lr": 0.0}, r"`--lr 0\.0`: must be over 0"),
+        ({"lr": -0.1}, r"`--lr -0\.1`: must be over 0"),
+        ({"lr": math.nan}, "`--lr nan`: must be over 0 and finite"),
+        ({"lr": math.inf}, "`--lr inf`: must be over 0 and finite"),
         ({"head_lr": 0.0}, "--head_lr"),
-        ({"momentum": 1.0}, "--momentum"),
+        ({"momentum": 1.0}, r"`--momentum 1\.0`: must be at least 0 and below 1"),
         ({"weight_decay": -1.0}, "--weight_decay"),
-        ({"dropout": 1.0}, r"--dropout 1\.0: must be at least 0 and at most"),
-        ({"seed": -1}, "--seed -1"),
+        ({"dropout": 1.0}, r"`--dropout 1\.0`: must be at least 0 and below 1"),
+        ({"width": 8.1}, r"`--width 8\.1`: must be over 0 and at most 8"),
+        ({"seed": -1}, "`--seed -1`: must be at least 0 and at most 4294967295"),
         ({"validations": 0}, "--validations 0"),
         ({"loss_weights": (0.0, 0.0, 0.0)}, "--loss_weights"),
         ({"batch_size": 6, "accumulate": 6}, "--accumulate 6 of --batch_size 6: parts of one image"),
@@ -191,6 +194,7 @@ def test_pretrained_starts_from_the_backbone_and_the_heads_that_fit(
         ({"depth": 51}, "51"),
     ],
 )
+@pytest.mark.usefixtures("full_size")
 def test_wrong_options_are_named(options: MakeOptions, changes: dict[str, object], message: str) -> None:
     with pytest.raises(UsageError, match=message):
         train(options(**changes))

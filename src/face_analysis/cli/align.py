@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from face_analysis.cli.parser import parse
-from face_analysis.machine import ThreadOptions, check_machine, use_threads
-from face_analysis.options import Opt, to_yaml
+from face_analysis.machine import ThreadOptions, use_threads
+from face_analysis.options import Opt, Range, to_yaml
 from face_analysis.outputs import Overwrite, Resume
 
 
@@ -22,12 +22,14 @@ class AlignOptions(ThreadOptions):
     dest: Annotated[Path, Opt("folder for the chips, which keep the tree of the source", positional=True)]
     image_list: Annotated[Path | None, Opt("list of the photos; without it, all of the source", "-i")] = None
     faces: Annotated[Literal["all", "largest", "centre"], Opt("which faces of a photo")] = "largest"
-    min_size: Annotated[float, Opt("leave out faces smaller than this, in pixels")] = 0
+    min_size: Annotated[float, Opt("leave out faces smaller than this, in pixels"), Range(low=0)] = 0
     rotations: Annotated[bool, Opt("search the photo turned by 90, 180 and 270 degrees too")] = False
     whole: Annotated[bool, Opt("take a photo whole where no face is found")] = False
-    threshold: Annotated[float, Opt("score from which the detector's find is a face, 0 to 1")] = 0.7
-    quality: Annotated[int, Opt("of JPEG and WebP chips, 1 to 100")] = 95
-    workers: Annotated[int, Opt("threads that decode, detect and align", "-w")] = 2
+    threshold: Annotated[
+        float, Opt("score from which the detector's find is a face"), Range(over=0, below=1)
+    ] = 0.7
+    quality: Annotated[int, Opt("of JPEG and WebP chips"), Range(1, 100)] = 95
+    workers: Annotated[int, Opt("threads that decode, detect and align", "-w"), Range(low=0)] = 2
     resume: Resume = False
     overwrite: Overwrite = False
 
@@ -35,7 +37,6 @@ class AlignOptions(ThreadOptions):
 def main(arguments: Sequence[str]) -> int:
     """Exit status 0, or 1 when photos could not be read; the list of chips goes to stdout."""
     options = parse("align", AlignOptions, arguments)
-    check_machine(options)
     from face_analysis.bulk import Job, Output, run_bulk
     from face_analysis.datasets.sources import names_sha256, open_source
     from face_analysis.images.chips import ChipMaker

@@ -14,7 +14,7 @@ from face_analysis.cli.parser import parse
 from face_analysis.datasets.attributes import Attribute
 from face_analysis.errors import EmptyDataError, UsageError
 from face_analysis.files import FailureLog, whole_file, write_text
-from face_analysis.options import Opt, to_yaml
+from face_analysis.options import Opt, Range, to_yaml
 from face_analysis.outputs import Overwrite, claim_file, claim_folder
 
 if TYPE_CHECKING:
@@ -58,7 +58,11 @@ class SplitOptions:
     dest: Annotated[
         Path | None, Opt("folder for the lists (default: beside the list, its name before theirs)", "-d")
     ] = None
-    shares: Annotated[tuple[float, ...], Opt("share of each part; together 1")] = (0.8, 0.1, 0.1)
+    shares: Annotated[tuple[float, ...], Opt("share of each part; together 1"), Range(over=0, high=1)] = (
+        0.8,
+        0.1,
+        0.1,
+    )
     names: Annotated[tuple[str, ...], Opt("name of each part")] = ("train", "val", "test")
     by: Annotated[Literal["image", "subject", "group"], Opt("what never comes apart")] = "image"
     groups: Annotated[
@@ -68,7 +72,7 @@ class SplitOptions:
         tuple[Literal["race", "gender", "age"], ...],
         Opt("labels to share out evenly (default: those of the list)"),
     ] = ()
-    seed: Annotated[int, Opt("seed of the choice")] = 0
+    seed: Annotated[int, Opt("seed of the choice"), Range(low=0)] = 0
     format: Annotated[ListFormat, Opt("csv, or text: `path race gender age`, `path class` or `path`")] = "csv"
     overwrite: Overwrite = False
 

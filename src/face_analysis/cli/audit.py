@@ -12,7 +12,7 @@ from face_analysis.cli.parser import parse
 from face_analysis.errors import UsageError
 from face_analysis.files import first_reasons, write_text
 from face_analysis.machine import MachineOptions, check_machine, use_threads
-from face_analysis.options import Opt, to_yaml
+from face_analysis.options import Opt, Range, to_yaml
 from face_analysis.outputs import Overwrite, claim_folder
 
 if TYPE_CHECKING:
@@ -42,8 +42,8 @@ class AuditOptions(MachineOptions):
         bool, Opt("count the faces of each image, and look for one person's in several lists")
     ] = False
     faces: Annotated[bool, Opt("count the faces of each image")] = False
-    similarity: Annotated[float, Opt("from which two pictures are copies, 0 to 1")] = 0.88
-    workers: Annotated[int, Opt("threads that read images", "-w")] = 2
+    similarity: Annotated[float, Opt("from which two pictures are copies"), Range(over=0, high=1)] = 0.88
+    workers: Annotated[int, Opt("threads that read images", "-w"), Range(low=0)] = 2
     overwrite: Overwrite = False
 
 

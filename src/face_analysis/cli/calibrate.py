@@ -10,7 +10,7 @@ from typing import Annotated
 from face_analysis.cli.parser import parse
 from face_analysis.files import write_text
 from face_analysis.machine import MachineOptions, check_machine, use_threads
-from face_analysis.options import Opt, to_yaml
+from face_analysis.options import Opt, Range, to_yaml
 from face_analysis.outputs import Overwrite, claim_folder
 
 
@@ -30,8 +30,8 @@ class CalibrateOptions(MachineOptions):
     ] = False
     name: Annotated[str | None, Opt("of the model, in the new card (default: as in the old)")] = None
     training_data: Annotated[str | None, Opt("what the card says of it (default: as in the old)")] = None
-    batch_size: Annotated[int, Opt("images a forward pass", "-b")] = 96
-    workers: Annotated[int, Opt("threads that decode, detect and align", "-w")] = 2
+    batch_size: Annotated[int, Opt("images a forward pass", "-b"), Range(low=1)] = 96
+    workers: Annotated[int, Opt("threads that decode, detect and align", "-w"), Range(low=0)] = 2
     overwrite: Overwrite = False
 
 

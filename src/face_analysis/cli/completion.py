@@ -50,7 +50,7 @@ def _program(files: Mapping[str, Any]) -> argparse.ArgumentParser:
 
 
 def _add_options(parser: argparse.ArgumentParser, command: str, files: Mapping[str, Any]) -> None:
-    for option in option_table(command, options_of(command)).values():
+    for option in option_table(options_of(command)).values():
         action = parser.add_argument(*(option.flags or (option.name,)), **_settings(option))
         if option.kind is Path:
             action.complete = files  # type: ignore[attr-defined]

@@ -17,7 +17,7 @@ from face_analysis.cli.parser import parse
 from face_analysis.datasets.attributes import ATTRIBUTES
 from face_analysis.errors import UsageError
 from face_analysis.machine import MachineOptions, check_machine
-from face_analysis.options import Opt
+from face_analysis.options import Opt, Range
 from face_analysis.outputs import LOCK, claim_folder
 
 MARK = ".face-analysis-demo"
@@ -34,8 +34,8 @@ class DemoOptions(MachineOptions):
     output: Annotated[Path, Opt("folder for all it makes; an earlier demo in it is replaced", "-o")] = Path(
         "demo-output"
     )
-    images: Annotated[int, Opt("pictures to train on; a quarter as many to judge by")] = 1200
-    epochs: Annotated[int, Opt("passes over them", "-e")] = 5
+    images: Annotated[int, Opt("pictures to train on; a quarter as many to judge by"), Range(low=4)] = 1200
+    epochs: Annotated[int, Opt("passes over them", "-e"), Range(low=1)] = 5
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from face_analysis.errors import UsageError
 from face_analysis.machine import Form, MachineOptions, check_machine
-from face_analysis.options import Opt
+from face_analysis.options import Opt, Range
 
 if TYPE_CHECKING:
     from face_analysis.inference.embedder import Embedder
@@ -22,7 +21,7 @@ class EmbedderOptions(MachineOptions):
     model: Annotated[
         str, Opt("sface, a .safetensors file of recognition, an original model_*.pth, or an .onnx file", "-m")
     ] = "sface"
-    batch_size: Annotated[int, Opt("faces a forward pass", "-b")] = 96
+    batch_size: Annotated[int, Opt("faces a forward pass", "-b"), Range(low=1)] = 96
     net_mode: Annotated[Literal["ir", "ir_se"], Opt("of original .pth models", "-n")] = "ir_se"
     depth: Annotated[int, Opt("of original .pth models: 50, 100, 152", "-dp")] = 50
     colour: Annotated[Literal["RGB", "BGR"], Opt("order of the channels an .onnx file takes")] = "RGB"
@@ -47,11 +46,8 @@ def embedder_of(
     Its form is chosen with what works `beside` it in mind, or is the one a resumed run was `begun` in.
     """
     check_machine(options)
-    numbers = [number for number in (options.mean, options.scale) if number is not None]
-    if options.scale == 0 or not all(map(math.isfinite, numbers)):
-        raise UsageError(
-            "--scale must be another number than 0, as pixels are divided by it; --mean a number"
-        )
+    if options.scale == 0:
+        raise UsageError("--scale 0: pixels are divided by it; give another number")
     from face_analysis.inference.embedder import WithMirror, open_embedder
     from face_analysis.inference.form import FormChoice
     from face_analysis.inference.onnx_form import ModelInput

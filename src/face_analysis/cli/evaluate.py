@@ -14,7 +14,7 @@ from face_analysis.cli.embedder_options import EmbedderOptions, embedder_of
 from face_analysis.cli.parser import parse
 from face_analysis.errors import UsageError
 from face_analysis.files import FailureLog, write_text
-from face_analysis.options import Opt, to_yaml
+from face_analysis.options import Opt, Range, to_yaml
 from face_analysis.outputs import Overwrite, claim_folder
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ class EvaluateOptions(EmbedderOptions):
         Path | None,
         Opt("threshold.json of a match, at whose threshold the rates of verification sets are reported"),
     ] = None
-    workers: Annotated[int, Opt("threads that decode and align the images of IJB", "-w")] = 2
+    workers: Annotated[int, Opt("threads that decode and align the images of IJB", "-w"), Range(low=0)] = 2
     no_flip: Annotated[bool, Opt("do not add the embedding of the mirrored chip")] = False
     overwrite: Overwrite = False
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from face_analysis.cli.embedder_options import EmbedderOptions, embedder_of
 from face_analysis.cli.parser import parse
 from face_analysis.errors import UsageError
-from face_analysis.options import Opt, to_yaml
+from face_analysis.options import Opt, Range, to_yaml
 from face_analysis.outputs import Overwrite, Resume
 
 if TYPE_CHECKING:
@@ -35,12 +35,14 @@ class ExtractOptions(EmbedderOptions):
     aligned: Annotated[bool, Opt("the images are aligned faces: search none")] = False
     faces: Annotated[Literal["all", "largest", "centre"], Opt("which faces of a photo")] = "largest"
     whole: Annotated[bool, Opt("take a photo whole where no face is found")] = False
-    threshold: Annotated[float, Opt("score from which the detector's find is a face, 0 to 1")] = 0.7
+    threshold: Annotated[
+        float, Opt("score from which the detector's find is a face"), Range(over=0, below=1)
+    ] = 0.7
     flip: Annotated[bool, Opt("add the embedding of the mirrored chip")] = False
     format: Annotated[
         Literal["set", "original"], Opt("original: <parent folder>/<stem>.npy, a file an image")
     ] = "set"
-    workers: Annotated[int, Opt("threads that decode, detect and align", "-w")] = 2
+    workers: Annotated[int, Opt("threads that decode, detect and align", "-w"), Range(low=0)] = 2
     resume: Resume = False
     overwrite: Overwrite = False
 

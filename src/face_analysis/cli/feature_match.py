@@ -10,7 +10,7 @@ from typing import Annotated
 
 from face_analysis.cli.parser import parse
 from face_analysis.files import FailureLog, write_text
-from face_analysis.options import Opt, to_yaml
+from face_analysis.options import Opt, Range, to_yaml
 from face_analysis.outputs import Overwrite, claim_file
 
 
@@ -23,7 +23,7 @@ class FeatureMatchOptions:
     dataset: Annotated[str, Opt("CHIYA, CHIYA_VAL, PUBLIC_IVS, or another name")]
     group: Annotated[str, Opt("what the names of the files begin with")]
     gallery: Annotated[Path | None, Opt("list to compare with (default: the probes, each pair once)")] = None
-    memory: Annotated[float, Opt("GB for blocks of scores")] = 1
+    memory: Annotated[float, Opt("GB for blocks of scores"), Range(over=0)] = 1
     overwrite: Overwrite = False
 
 

@@ -14,7 +14,7 @@ from face_analysis.cli.parser import parse
 from face_analysis.errors import EmptyDataError
 from face_analysis.files import FailureLog, write_text
 from face_analysis.json_files import write_json
-from face_analysis.options import Opt, to_yaml
+from face_analysis.options import Opt, Range, to_yaml
 from face_analysis.outputs import Overwrite, Resume, claim_folder
 
 if TYPE_CHECKING:
@@ -46,11 +46,13 @@ class MatchOptions:
         Path | None,
         Opt("image list, or file of `predict`, that gives the images race, gender and age to group by"),
     ] = None
-    tail: Annotated[int, Opt("most extreme pairs to keep, non-mated and mated")] = 1000
-    fmr: Annotated[float, Opt("false match rate to find the threshold of")] = 1e-4
+    tail: Annotated[int, Opt("most extreme pairs to keep, non-mated and mated"), Range(low=0)] = 1000
+    fmr: Annotated[float, Opt("false match rate to find the threshold of"), Range(over=0, high=1)] = 1e-4
     scores: Annotated[Literal["none", "npy", "parquet"], Opt("write every score, too")] = "none"
     prefix: Annotated[str, Opt("what the names of the score files begin with", "-gr")] = "all"
-    memory: Annotated[float, Opt("GB for panels and counts, beside Python's and torch's own 0.3")] = 1
+    memory: Annotated[
+        float, Opt("GB for panels and counts, beside Python's and torch's own 0.3"), Range(over=0)
+    ] = 1
     resume: Resume = False
     overwrite: Overwrite = False
 
@@ -60,10 +62,13 @@ def main(arguments: Sequence[str]) -> int:
     options = parse("match", MatchOptions, arguments)
     from tqdm import tqdm
 
+    from face_analysis.datasets.parquet import pyarrow_for
     from face_analysis.matching.match import COUNTED_FRACTION, match
     from face_analysis.matching.score_files import write_scores
     from face_analysis.matching.unfinished import UnfinishedMatch
 
+    if options.scores == "parquet":
+        pyarrow_for("--scores parquet")
     comparison, memory = _comparison(options), options.memory * GIGABYTE
     facts = _facts(options, comparison)
     fraction = max(COUNTED_FRACTION, 1.5 * options.fmr)  # more, as the threshold is not known yet

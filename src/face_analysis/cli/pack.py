@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from face_analysis.cli.parser import parse
 from face_analysis.errors import UsageError
 from face_analysis.files import write_text
-from face_analysis.machine import ThreadOptions, all_threads, check_machine, use_threads
-from face_analysis.options import Opt, to_yaml
+from face_analysis.machine import ThreadOptions, all_threads, use_threads
+from face_analysis.options import Opt, Range, to_yaml
 from face_analysis.outputs import Overwrite, Resume, claim_file
 
 if TYPE_CHECKING:
@@ -41,12 +41,14 @@ class PackOptions(ThreadOptions):
     name: Annotated[str | None, Opt("name of the LMDB (default: that of the list or folder)", "-n")] = None
     align: Annotated[bool, Opt("write the aligned chip of the face nearest the middle of each photo")] = False
     whole: Annotated[bool, Opt("with --align: take a photo whole where no face is found")] = False
-    size: Annotated[int | None, Opt("write images anew, square, with this side in pixels")] = None
-    quality: Annotated[int, Opt("of JPEG images written anew, 1 to 100")] = 95
+    size: Annotated[int | None, Opt("write images anew, square, with this side in pixels"), Range(low=1)] = (
+        None
+    )
+    quality: Annotated[int, Opt("of JPEG images written anew"), Range(1, 100)] = 95
     strict: Annotated[bool, Opt("write nothing if an image cannot be used")] = False
     resume: Resume = False
     overwrite: Overwrite = False
-    workers: Annotated[int, Opt("threads that read images", "-w")] = 2
+    workers: Annotated[int, Opt("threads that read images", "-w"), Range(low=0)] = 2
 
 
 @dataclass(frozen=True)
@@ -105,13 +107,8 @@ def verify(arguments: Sequence[str]) -> int:
 
 
 def _check(options: PackOptions) -> None:
-    check_machine(options)
     if options.whole and not options.align:
         raise UsageError("--whole goes with --align")
-    _check_masks(options)
-
-
-def _check_masks(options: PackOptions) -> None:
     if options.keep_masks and options.mask_source is None:
         raise UsageError("--keep_masks goes with --mask_source")
     if options.mask_source is not None and (options.align or (options.keep_masks and options.size)):

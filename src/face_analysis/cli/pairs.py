@@ -12,8 +12,8 @@ from face_analysis.cli.main import run_action
 from face_analysis.cli.parser import parse
 from face_analysis.errors import EmptyDataError, MissingFileError, PackedFileError, UsageError
 from face_analysis.files import FailureLog, write_text
-from face_analysis.machine import ThreadOptions, check_machine, use_threads
-from face_analysis.options import Opt, to_yaml
+from face_analysis.machine import ThreadOptions, use_threads
+from face_analysis.options import Opt, Range, to_yaml
 from face_analysis.outputs import Overwrite, claim_folder
 
 if TYPE_CHECKING:
@@ -43,10 +43,10 @@ class BuildOptions(ThreadOptions):
     pairs: Annotated[
         Path | None, Opt("list of the pairs, or of people's images (default: pairs.txt in the source)")
     ] = None
-    each: Annotated[int, Opt("people: pairs of either kind in each of the ten folds")] = 300
-    seed: Annotated[int, Opt("people: of the pairs that are drawn")] = 0
+    each: Annotated[int, Opt("people: pairs of either kind in each of the ten folds"), Range(low=1)] = 300
+    seed: Annotated[int, Opt("people: of the pairs that are drawn"), Range(low=0)] = 0
     name: Annotated[str | None, Opt("of the set (default: that of the .bin file or protocol)", "-n")] = None
-    workers: Annotated[int, Opt("threads that decode, detect and align", "-w")] = 2
+    workers: Annotated[int, Opt("threads that decode, detect and align", "-w"), Range(low=0)] = 2
     overwrite: Overwrite = False
 
 
@@ -58,7 +58,6 @@ def main(arguments: Sequence[str]) -> int:
 def build(arguments: Sequence[str]) -> int:
     """Build the sets of `.bin` files, or with a protocol one of photos."""
     options = parse("pairs build", BuildOptions, arguments)
-    check_machine(options)
     if options.pairs is not None and options.protocol in (None, *CFP):
         raise UsageError("--pairs goes with --protocol lfw, list or people")
     if options.protocol == "people" and options.pairs is None:

@@ -12,18 +12,22 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, dataclass
 from pathlib import Path
-from typing import Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from jsonargparse import ArgumentParser
 
 from face_analysis.cli.commands import COMMANDS, program
-from face_analysis.cli.option_table import CONFIG, NONE, Option, option_table
+from face_analysis.cli.option_table import CONFIG, Option, option_table
 from face_analysis.cli.words import Words, read_configs, sort_words
-from face_analysis.cli.wrong_words import WrongWords, usage
+from face_analysis.cli.wrong_words import WrongWords, as_given, usage
 from face_analysis.errors import UsageError
 from face_analysis.inputs import check_input
+from face_analysis.options import check_ranges
 
-T = TypeVar("T")
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+T = TypeVar("T", bound="DataclassInstance")
 VALUE_ERROR = re.compile(r'Parser key "(\w+)".*(?:Got|Given) value: (.*)', re.DOTALL)
 
 
@@ -33,7 +37,7 @@ def parse(command: str, options: type[T], arguments: Sequence[str]) -> T:
     An option on the command line wins over the same one in a file of `--config`; `null` takes one back that
     has no default.
     """
-    table = option_table(command, options)  # type: ignore[arg-type]  # classes are hashable
+    table = option_table(options)
     wrong = WrongWords(command, table)
     if any(word in ("-h", "--help") for word in arguments):
         _parser(command, table).print_help()
@@ -45,9 +49,10 @@ def parse(command: str, options: type[T], arguments: Sequence[str]) -> T:
     except _ParseError as error:
         raise given.translated(str(error)) from error
     values = {name: getattr(namespace, name) for name in table if name != CONFIG}
-    given.check_ranges(values)
     known = {name: value for name, value in values.items() if value is not None}
-    return options(**{name: tuple(v) if isinstance(v, list) else v for name, v in known.items()})
+    parsed = options(**{name: tuple(v) if isinstance(v, list) else v for name, v in known.items()})
+    check_ranges(parsed, given.shown)
+    return parsed
 
 
 @dataclass(frozen=True)
@@ -111,13 +116,9 @@ class Given:
         name, value = match.groups()
         return self.wrong.value(self.table[name], value, self._file(name))
 
-    def check_ranges(self, values: Mapping[str, Any]) -> None:
-        """Raises UsageError for a number outside its range."""
-        for name, given in values.items():
-            option = self.table[name]
-            for value in given if isinstance(given, list) else [given]:
-                if value is not None and option.limits != NONE and not option.limits.allow(value):
-                    raise self.wrong.out_of_range(option, value, self._file(name))
+    def shown(self, name: str, value: object) -> str:
+        """An option with its value, as it stands in its file or on the command line."""
+        return as_given(self.table[name], value, self._file(name))
 
     def _file(self, name: str) -> str | None:
         """The file that gives an option which the words do not."""
@@ -189,6 +190,6 @@ def _help(option: Option) -> str:
     text = option.opt.help.replace("%", "%%")
     default = option.default if isinstance(option.default, tuple) else (option.default,)
     shown = " ".join(str(value) for value in default if value not in (None, MISSING, False, ""))
-    notes = [str(option.limits), f"default: {shown}" if shown and "default" not in text else ""]
+    notes = [str(option.within), f"default: {shown}" if shown and "default" not in text else ""]
     told = "; ".join(note for note in notes if note)
     return f"{text} ({told})" if told else text

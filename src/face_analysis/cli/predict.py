@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from face_analysis.cli.parser import parse
 from face_analysis.errors import UsageError
 from face_analysis.machine import MachineOptions, check_machine
-from face_analysis.options import Opt, to_yaml
+from face_analysis.options import Opt, Range, to_yaml
 from face_analysis.outputs import Overwrite, Resume, claim_folder, own_names
 
 if TYPE_CHECKING:
@@ -42,15 +42,17 @@ class PredictOptions(MachineOptions):
     age_model: Annotated[Path | None, Opt("model for age", "-am")] = None
     aligned: Annotated[bool, Opt("the images are aligned faces: search none")] = False
     faces: Annotated[Literal["all", "largest", "centre"], Opt("which faces of a photo")] = "all"
-    min_size: Annotated[float, Opt("leave out faces smaller than this, in pixels")] = 0
+    min_size: Annotated[float, Opt("leave out faces smaller than this, in pixels"), Range(low=0)] = 0
     rotations: Annotated[bool, Opt("search the photo turned by 90, 180 and 270 degrees too")] = False
     whole: Annotated[bool, Opt("take a photo whole where no face is found")] = False
-    threshold: Annotated[float, Opt("score from which the detector's find is a face, 0 to 1")] = 0.7
+    threshold: Annotated[
+        float, Opt("score from which the detector's find is a face"), Range(over=0, below=1)
+    ] = 0.7
     annotate: Annotated[Path | None, Opt("folder for copies of the photos with boxes and labels")] = None
-    batch_size: Annotated[int, Opt("faces a forward pass", "-b")] = 96
+    batch_size: Annotated[int, Opt("faces a forward pass", "-b"), Range(low=1)] = 96
     net_mode: Annotated[Literal["ir", "ir_se"], Opt("of original .pth models", "-n")] = "ir_se"
     depth: Annotated[int, Opt("of original .pth models: 50, 100, 152", "-dp")] = 50
-    workers: Annotated[int, Opt("threads that decode, detect and align", "-w")] = 2
+    workers: Annotated[int, Opt("threads that decode, detect and align", "-w"), Range(low=0)] = 2
     format: Annotated[
         Literal["csv", "jsonl", "parquet", "original"] | None,
         Opt("of the file, or of what is printed; original: path and codes as text (default: csv, or words)"),
@@ -96,6 +98,10 @@ def _check(options: PredictOptions) -> None:
         raise UsageError("give the photos once: as words, or by --source and --image_list")
     if options.dest is None and (options.resume or options.format == "parquet"):
         raise UsageError("--resume and --format parquet need a folder to write to: give --dest")
+    if options.format == "parquet":
+        from face_analysis.datasets.parquet import pyarrow_for
+
+        pyarrow_for("--format parquet")
 
 
 def _source(options: PredictOptions) -> ImageSource:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from face_analysis.cli.parser import parse
 from face_analysis.errors import PackedFileError, UsageError
 from face_analysis.files import write_text
-from face_analysis.options import Opt, to_yaml
+from face_analysis.options import Opt, Range, to_yaml
 from face_analysis.outputs import Overwrite, claim_folder
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ class ReportOptions:
     fmr: Annotated[
         float | None,
         Opt("of a match: false match rate at whose threshold groups are compared (default: of match)"),
+        Range(over=0, high=1),
     ] = None
     attributes: Annotated[Path | None, Opt("of a match: folder that `evaluate` wrote, to show beside")] = None
     faces: Annotated[bool, Opt("of a match: put the pictures of the hardest pairs into the page")] = False

@@ -14,7 +14,7 @@ from face_analysis.cli.match import GIGABYTE, side_facts
 from face_analysis.cli.parser import parse
 from face_analysis.errors import UsageError
 from face_analysis.files import FailureLog, write_text
-from face_analysis.options import Opt, to_yaml
+from face_analysis.options import Opt, Range, to_yaml
 from face_analysis.outputs import Overwrite, Resume, claim_folder
 
 if TYPE_CHECKING:
@@ -36,8 +36,8 @@ class SearchOptions:
     probes: Annotated[Path, Opt("faces to look for: a feature set, a photo or a folder", positional=True)]
     gallery: Annotated[Path, Opt("faces to look in: a feature set or a folder of photos", positional=True)]
     output: Annotated[Path, Opt("folder for candidates and measures", "-o")]
-    top: Annotated[int, Opt("candidates of a probe")] = 10
-    threshold: Annotated[float | None, Opt("score from which a candidate is accepted")] = None
+    top: Annotated[int, Opt("candidates of a probe"), Range(low=1)] = 10
+    threshold: Annotated[float | None, Opt("score from which a candidate is accepted"), Range(-1, 1)] = None
     card: Annotated[Path | None, Opt("in its place: threshold.json of a match")] = None
     subject: Annotated[
         str | None,
@@ -47,12 +47,16 @@ class SearchOptions:
         str | None, Opt("regular expression whose one group, found in the path, is the subject")
     ] = None
     index: Annotated[Literal["exact", "faiss"], Opt("look at all rows, or at the likeliest lists")] = "exact"
-    lists: Annotated[int | None, Opt("lists of the faiss index (default: by the gallery's size)")] = None
-    nprobe: Annotated[int, Opt("lists that faiss looks into for a probe")] = 32
+    lists: Annotated[
+        int | None, Opt("lists of the faiss index (default: by the gallery's size)"), Range(low=1)
+    ] = None
+    nprobe: Annotated[int, Opt("lists that faiss looks into for a probe"), Range(low=1)] = 32
     model: Annotated[
         str, Opt("model of embeddings for photos: sface, a .safetensors file of recognition, or .onnx", "-m")
     ] = "sface"
-    memory: Annotated[float, Opt("GB for a block, or faiss's gallery, beside Python's and torch's 0.3")] = 1
+    memory: Annotated[
+        float, Opt("GB for a block, or faiss's gallery, beside Python's and torch's 0.3"), Range(over=0)
+    ] = 1
     resume: Resume = False
     overwrite: Overwrite = False
 
@@ -63,7 +67,10 @@ def main(arguments: Sequence[str]) -> int:
     threshold = _threshold(options)
     from face_analysis.journal import Journal
     from face_analysis.matching.candidates import candidate_rows, outcomes_of, write_candidates
+    from face_analysis.matching.faiss_index import faiss_module
 
+    if options.index == "faiss":
+        faiss_module()
     sides = _sides(options)
     comparison, index = sides.comparison, _index(options, sides.comparison)
     facts = _facts(options, comparison, index)

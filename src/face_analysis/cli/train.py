@@ -10,7 +10,6 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from face_analysis.cli.parser import parse
-from face_analysis.machine import check_machine
 from face_analysis.options import with_defaults
 from face_analysis.training.options import TrainOptions
 from face_analysis.training.saving.run_folder import RunFolder
@@ -65,7 +64,6 @@ def _parsed(arguments: Sequence[str]) -> TrainOptions:
     A resumed run has its own: none is given it.
     """
     options = parse("train", TrainOptions, arguments)
-    check_machine(options)
     if options.resume is not None:
         return options
     from face_analysis.training.presets import compatible_values, fitting_preset, preset_values

@@ -103,17 +103,12 @@ class WrongWords:
 
     def value(self, option: Option, value: str, file: str | None) -> UsageError:
         """A value that is not of the option's kind, on the command line or in a file."""
-        where = _where(option, value, file)
+        where = as_given(option, value, file)
         if option.choices:
             text = f"choose {_listed(option.choices, 'or', mark='')}{meant(value, option.choices)}"
             return UsageError(f"{where}: {text}")
         kind = "true or false" if option.switch else KINDS[option.kind.__name__]
         return UsageError(f"{where}: give {kind}{' or several' * option.many}")
-
-    def out_of_range(self, option: Option, value: object, file: str | None) -> UsageError:
-        """A number outside its range."""
-        where = _where(option, value, file)
-        return UsageError(f"{where}: must be {option.limits}")
 
     def unknown_key(self, key: str, file: str) -> UsageError:
         """A name in a configuration file that is no option."""
@@ -130,7 +125,7 @@ def wrong_command(word: str) -> str:
     return f"no command `{word}`{meant(word, COMMANDS)}"
 
 
-def _where(option: Option, value: object, file: str | None) -> str:
+def as_given(option: Option, value: object, file: str | None) -> str:
     """A value as it stands in its file or on the command line."""
     if file:
         return f"{file}: `{option.name}: {value}`"
@@ -143,7 +138,7 @@ def _commands_with(flag: str) -> str:
         command
         for command in OPTIONS
         if command.split()[0] in COMMANDS
-        for option in option_table(command, options_of(command)).values()
+        for option in option_table(options_of(command)).values()
         if flag in option.flags or (option.opt.positional and flag == f"--{option.name}")
     ]
     return _listed(found[:3], "and") if found else ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -116,23 +117,22 @@ class FaceDataset(Dataset[FaceBatch]):
 
         Raises UnreadableImageError for either, and where no mask is stored.
         """
-        name = self.source.name(row)
-        picture = decode(self.source.read(row), name)
+        picture = decode(self.source.read(row), partial(self.source.name, row))
         if not self.use_mask:
             return picture, None
         encoded = self.source.read_mask(row)
         if encoded is None:
             raise UnreadableImageError(
-                f"{name}: no mask is stored with it; pack the images with --mask_source MASKS --keep_masks, "
-                "or go without --use_mask"
+                f"{self.source.name(row)}: no mask is stored with it; pack the images with --mask_source "
+                "MASKS --keep_masks, or go without --use_mask"
             )
-        return picture, decode_mask(encoded, f"mask of {name}", picture.shape)
+        return picture, decode_mask(encoded, lambda: f"mask of {self.source.name(row)}", picture.shape)
 
     def _chip(self, row: int) -> Image:
         picture, mask = self.read(row)
         if mask is not None:
             picture = blur_outside(picture, mask)
-        return self.maker.cut(picture, self.source.name(row))[0].pixels
+        return self.maker.cut(picture, partial(self.source.name, row))[0].pixels
 
 
 def _column(source: ImageSource, name: Column, wanted: Sequence[Column]) -> NDArray[np.int64]:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from face_analysis.datasets.lists.image_list import LARGEST_LABEL
 from face_analysis.datasets.lmdb.format import column_of
+from face_analysis.datasets.record_cache import kept
 from face_analysis.datasets.record_files import RecordFile, read_index, require_fit
 from face_analysis.errors import EmptyDataError
 from face_analysis.zoo.card import RECOGNITION
@@ -23,26 +24,20 @@ _HEADER = struct.Struct("<IfQQ")
 class RecordSource:
     """The images of a RecordIO file, in the order of their keys in the `.idx` beside it.
 
-    Without an index the file is walked through once. Record 0 of a face set holds two numbers and no image:
-    the range of the images, or as InsightFace packs them that of the records of people behind the images,
-    which then are those from 1 up to there. Where record 0 is an image, all records are.
-    `attribute` (race, gender, age or recognition) names the records' label. Raises MissingFileError,
-    EmptyDataError, and PackedFileError for a file or index that is cut short, damaged or in another format.
+    Without an index the file is walked through once. What was read of a large file, `kept` has for the next
+    start. Record 0 of a face set holds two numbers and no image: the range of the images, or as InsightFace
+    packs them that of the records of people behind the images, which then are those from 1 up to there. Where
+    record 0 is an image, all records are. `attribute` (race, gender, age or recognition) names the records'
+    label. Raises MissingFileError, EmptyDataError, and PackedFileError for a file or index that is cut short,
+    damaged or in another format.
     """
 
     def __init__(self, path: Path, attribute: str | None = None) -> None:
         self.records = RecordFile(path)
         self._column = column_of(attribute or RECOGNITION)
         self._labels: NDArray[np.int64] | None = None
-        index = path.with_suffix(".idx")
-        if index.exists():
-            keys, offsets = read_index(index, self.records)
-            require_fit(index, self.records, offsets)
-        else:
-            log.info("%s is not there: %s is read through for its records", index, path.name)
-            offsets = np.fromiter(self.records.offsets(), np.int64)
-            keys = np.arange(len(offsets))
-        self._keys, self._offsets = self._of_images(keys, offsets)
+        self._index = path.with_suffix(".idx")
+        self._keys, self._offsets = kept(path, self._index, "index", self._read_index).reshape(2, -1)
 
     def __len__(self) -> int:
         return len(self._keys)
@@ -51,10 +46,11 @@ class RecordSource:
     def labels(self) -> dict[str, NDArray[np.int64]]:
         """The records' label, the first where there are several; `class` unless an attribute was named.
 
-        Only the records' headers are read, once. Raises PackedFileError for a label that is no integer.
+        Only the records' headers are read, once; at the next start of a large file not even these. Raises
+        PackedFileError for a label that is no integer.
         """
         if self._labels is None:
-            self._labels = np.fromiter(map(self._label, self._offsets.tolist()), np.int64, len(self))
+            self._labels = kept(self.origin, self._index, "labels", self._read_labels)
         return {self._column: self._labels}
 
     @property
@@ -83,6 +79,20 @@ class RecordSource:
     def read_mask(self, index: int) -> bytes | None:
         """None: records hold no masks."""
         return None
+
+    def _read_index(self) -> NDArray[np.int64]:
+        """The keys of the images, then their offsets."""
+        if self._index.exists():
+            keys, offsets = read_index(self._index, self.records)
+            require_fit(self._index, self.records, offsets)
+        else:
+            log.info("%s is not there: %s is read through for its records", self._index, self.origin.name)
+            offsets = np.fromiter(self.records.offsets(), np.int64)
+            keys = np.arange(len(offsets))
+        return np.concatenate(self._of_images(keys, offsets))
+
+    def _read_labels(self) -> NDArray[np.int64]:
+        return np.fromiter(map(self._label, self._offsets.tolist()), np.int64, len(self))
 
     def _of_images(
         self, keys: NDArray[np.int64], offsets: NDArray[np.int64]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -37,7 +37,7 @@ class ImageSource(Protocol):
         ...
 
     @property
-    def strings(self) -> dict[str, list[str]]:
+    def strings(self) -> Mapping[str, Sequence[str]]:
         """Text columns (subject), N strings each; packed files have none."""
         ...
 
@@ -75,7 +75,7 @@ class FolderSource:
         return self.image_list.labels
 
     @property
-    def strings(self) -> dict[str, list[str]]:
+    def strings(self) -> Mapping[str, Sequence[str]]:
         """The list's text columns."""
         return self.image_list.strings
 

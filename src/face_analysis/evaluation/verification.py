@@ -146,9 +146,9 @@ def fold_accuracy(
 ) -> FoldAccuracy:
     """The protocol of LFW's View 2 (Huang et al. 2007) for scores (N,), of pairs in folds (N,) of any names.
 
-    A pair is taken for one person when its score is at least the threshold. Every score is a candidate; of
-    equally good thresholds the lowest is taken. Raises UsageError for fewer than two folds, or for arrays
-    that do not pair up or scores that are not finite.
+    A pair is taken for one person when its score is at least the threshold, which is the `best_threshold` of
+    the other folds. Raises UsageError for fewer than two folds, or for arrays that do not pair up or scores
+    that are not finite.
     """
     if not scores.shape == same.shape == folds.shape or scores.ndim != 1:
         raise UsageError(f"scores {scores.shape}, same {same.shape} and folds {folds.shape} must pair up")
@@ -168,12 +168,17 @@ def fold_accuracy(
 
 
 def best_threshold(scores: NDArray[np.floating], same: NDArray[np.bool_]) -> float:
-    """The lowest score from which calling pairs the same gives the fewest errors; inf for never."""
-    order = np.argsort(scores, kind="stable")
-    ordered, is_same = scores[order].astype(np.float64), same[order]
-    # Errors with the threshold at each score: same pairs below it, different ones from it on.
-    below = np.concatenate([[0], np.cumsum(is_same)])
-    above = (~is_same).sum() - np.concatenate([[0], np.cumsum(~is_same)])
-    candidates = np.append(ordered, np.inf)
-    first = np.searchsorted(ordered, candidates, side="left")  # equal scores fall on one side together
-    return float(candidates[np.argmin((below + above)[first])])
+    """The middle of the gap between two neighbouring scores (N,) that parts the pairs with the fewest errors.
+
+    Of equally good gaps the lowest is taken. Where nothing lies on one side of it, a gap has no middle: below
+    all scores the threshold is the lowest score, so that all pairs match, and above them it is inf.
+    """
+    values, place = np.unique(scores.astype(np.float64), return_inverse=True)
+    mated = np.bincount(place[same], minlength=len(values))
+    non_mated = np.bincount(place[~same], minlength=len(values))
+    missed, matched = np.append(0, mated.cumsum()), non_mated.sum() - np.append(0, non_mated.cumsum())
+    gap = int(np.argmin(missed + matched))  # that below the value of this number
+    if gap == 0 or gap == len(values):
+        return float(np.append(values, np.inf)[gap])
+    middle = (values[gap - 1] + values[gap]) / 2
+    return float(middle if middle > values[gap - 1] else values[gap])  # nothing lies between two floats

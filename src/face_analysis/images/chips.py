@@ -11,7 +11,7 @@ from face_analysis.images.align import BORDERS, CHIP_SIZE, align_chip
 from face_analysis.images.boxes import Wanted, wanted
 from face_analysis.images.decode import fit
 from face_analysis.images.detect import THRESHOLD, FaceDetector, YuNet
-from face_analysis.types import Detection, Image
+from face_analysis.types import Detection, Image, Name, called
 from face_analysis.zoo.find import find
 
 
@@ -56,12 +56,12 @@ class ChipMaker:
             raise UsageError("the threshold must lie between 0 and 1, and the smallest size be at least 0")
         return cls(YuNet(find("yunet"), threshold, rotations=rotations), which, min_size, whole)
 
-    def cut(self, image: Image, name: str) -> list[Chip]:
+    def cut(self, image: Image, name: Name) -> list[Chip]:
         """The chips of RGB uint8 (H, W, 3), from left to right; `name` is the image's."""
         if self.detector is None:
             return [Chip(fit(image, self.size), None)]
         faces = wanted(self.detector.detect(image), self.which, image.shape, self.min_size)
-        border = BORDERS[_hash(name) % len(BORDERS)] if self.borders == "mixed" else BORDERS[0]
+        border = BORDERS[_hash(called(name)) % len(BORDERS)] if self.borders == "mixed" else BORDERS[0]
         chips = [Chip(align_chip(image, face.landmarks, self.size, border), face) for face in faces]
         return chips or ([Chip(fit(image, self.size), None)] if self.whole else [])
 

@@ -18,7 +18,7 @@ from face_analysis.images.colour import STRIP, to_srgb
 from face_analysis.images.formats import HEAD, READ, sniff
 from face_analysis.images.jpeg import read_jpeg
 from face_analysis.images.limits import MAX_PIXELS, check_bytes, check_pixels
-from face_analysis.types import Image
+from face_analysis.types import Image, Name, called
 
 MAX_SLOW_PIXELS = 2**22
 """Of what Pillow reads by loops in Python: run lengths in BMP, text and unusual ranges in PNM."""
@@ -42,7 +42,7 @@ _FLIPS = {2: 1, 3: -1, 4: 0, 6: 1, 7: -1, 8: 0}
 """OpenCV's flip code for each EXIF orientation; what remains to be done for 5 to 8 after transposing."""
 
 
-def decode(data: bytes, name: str) -> Image:
+def decode(data: bytes, name: Name) -> Image:
     """Decode a JPEG, PNG, WebP, GIF, BMP, TIFF, PNM, AVIF or HEIC picture to RGB uint8 (H, W, 3), upright.
 
     The content decides the format. The orientation that a picture states is applied, and its colour profile
@@ -72,7 +72,7 @@ def from_pillow(picture: Pillow.Image, name: str) -> Image:
         raise UnreadableImageError(f"{name}: broken picture ({error}); replace it") from error
 
 
-def check(data: bytes, name: str) -> None:
+def check(data: bytes, name: Name) -> None:
     """Raise what `decode` would raise; a JPEG is read through, but its pixels are not worked out."""
     _decoded(data, name, reduced=True)
 
@@ -92,7 +92,7 @@ def fit(image: Image, size: int = 112) -> Image:
     )
 
 
-def _decoded(data: bytes, name: str, *, reduced: bool = False) -> tuple[Image, int]:
+def _decoded(data: bytes, name: Name, *, reduced: bool = False) -> tuple[Image, int]:
     """RGB pixels as stored, and their orientation."""
     form = sniff(data[:HEAD])
     try:
@@ -108,10 +108,12 @@ def _decoded(data: bytes, name: str, *, reduced: bool = False) -> tuple[Image, i
             return to_srgb(stored, None), 1
         return to_srgb(stored, header.info.get("icc_profile")), _orientation(header)
     except UnreadableImageError as error:
-        raise UnreadableImageError(f"{name}: {error}") from error
+        raise UnreadableImageError(f"{called(name)}: {error}") from error
     except Exception as error:  # damaged bytes make the parsers raise nearly anything
         reason = str(error) or type(error).__name__
-        raise UnreadableImageError(f"{name}: broken {form} picture ({reason}); replace the file") from error
+        raise UnreadableImageError(
+            f"{called(name)}: broken {form} picture ({reason}); replace the file"
+        ) from error
 
 
 def _read(form: str, data: bytes) -> tuple[NDArray[np.uint8], Pillow.Image]:

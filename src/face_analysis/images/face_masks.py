@@ -18,7 +18,7 @@ from PIL import Image as Pillow
 
 from face_analysis.errors import UnreadableImageError
 from face_analysis.images.limits import check_bytes, check_pixels
-from face_analysis.types import Image
+from face_analysis.types import Image, Name, called
 
 LARGEST_CODE = 18
 FACE_CODES = (*range(1, 7), *range(10, 14))
@@ -32,7 +32,7 @@ LEVELS = 10 * LARGEST_BLUR
 Codes = NDArray[np.integer]
 
 
-def decode_mask(data: bytes, name: str, shape: tuple[int, ...]) -> Codes:
+def decode_mask(data: bytes, name: Name, shape: tuple[int, ...]) -> Codes:
     """The codes (H, W) of an encoded mask for a picture of that `shape`.
 
     A PNG of grey values, palette indices, or three equal channels; one of another size and the same aspect
@@ -43,7 +43,7 @@ def decode_mask(data: bytes, name: str, shape: tuple[int, ...]) -> Codes:
     try:
         return _resized(_codes(_values(data)), shape)
     except (OSError, SyntaxError, ValueError, Pillow.DecompressionBombError, UnreadableImageError) as error:
-        raise UnreadableImageError(f"{name}: {error}; give a PNG of face-parsing codes") from error
+        raise UnreadableImageError(f"{called(name)}: {error}; give a PNG of face-parsing codes") from error
 
 
 def blur_outside(image: Image, codes: Codes) -> Image:

@@ -27,7 +27,8 @@ from face_analysis.inference.attributes import (
 )
 from face_analysis.inference.form import FormChoice
 from face_analysis.inference.pipeline import FaceBlock, inputs
-from face_analysis.models.attributes import AGE_OUTPUTS, AttributeNetwork
+from face_analysis.models.age_heads import AGE_HEADS
+from face_analysis.models.attributes import AttributeNetwork
 from face_analysis.models.weights import LoadedModel
 from face_analysis.types import Face, ImageFailure, Photo
 from face_analysis.zoo.card import ModelCard
@@ -63,7 +64,7 @@ def calibrate(
     NoAnswerError for one that gives no finite numbers.
     """
     names, age_loss = model.network.attributes, model.network.age_loss
-    if "age" in names and AGE_OUTPUTS[age_loss] == 1:
+    if "age" in names and AGE_HEADS[age_loss].gives == "number":
         raise UsageError(
             f"{model.card.name}: age trained with --age_loss {age_loss} is one number, which does not tell "
             "how sure it is; to calibrate, train with another loss"

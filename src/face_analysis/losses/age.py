@@ -110,22 +110,21 @@ class AgeLoss:
     """`loss` of the network's logits (N, outputs) and ages (N,) in years, -1 where unknown.
 
     `threshold_logits` turns the network's logits into those of "older than k" (N, 100), from which ages are
-    decoded. A `weighted` loss takes `weights` (100,) of these hundred tasks too. `factor` multiplies the loss
-    beside the losses of other attributes, which are around 1.
+    decoded. Where the head gives tasks, the loss takes `weights` (100,) of these too. `factor` multiplies the
+    loss beside the losses of other attributes, which are around 1.
     """
 
     loss: Callable[..., Tensor]
     threshold_logits: Callable[[Tensor], Tensor]
     factor: float = 1.0
-    weighted: bool = False
 
 
 AGE_LOSSES: dict[AgeLossName, AgeLoss] = {
-    "ordinal": AgeLoss(ordinal_loss, at_least_float32, 0.1, weighted=True),
-    "pairs": AgeLoss(pairs_loss, pairs_threshold_logits, 0.1, weighted=True),
+    "ordinal": AgeLoss(ordinal_loss, at_least_float32, 0.1),
+    "pairs": AgeLoss(pairs_loss, pairs_threshold_logits, 0.1),
     # The loss of CORAL is the same; what differs is the head, whose tasks share one vector of weights.
-    "coral": AgeLoss(ordinal_loss, at_least_float32, 0.1, weighted=True),
-    "corn": AgeLoss(corn_loss, corn_threshold_logits, 0.1, weighted=True),
+    "coral": AgeLoss(ordinal_loss, at_least_float32, 0.1),
+    "corn": AgeLoss(corn_loss, corn_threshold_logits, 0.1),
     "dex": AgeLoss(dex_loss, threshold_logits),
     "dldl": AgeLoss(dldl_loss, threshold_logits, 0.1),
     "mean_variance": AgeLoss(mean_variance_loss, threshold_logits, 0.1),

@@ -86,12 +86,18 @@ class FaissIndex:
         return best_of(no_candidates(len(probes), top), probe, row, scores)
 
 
-def _filled(gallery: Side, lists: int, looked_into: int) -> Any:
+def faiss_module() -> Any:
+    """FAISS; a command calls it before it begins. Raises MissingPackageError."""
     logging.getLogger("faiss").setLevel(logging.WARNING)  # or it tells in five lines which build it loads
     try:
         import faiss
     except ImportError:
         raise MissingPackageError("--index faiss", "faiss-cpu", "faiss") from None
+    return faiss
+
+
+def _filled(gallery: Side, lists: int, looked_into: int) -> Any:
+    faiss = faiss_module()
     count, size = len(gallery), gallery.features.size
     index: Any = faiss.IndexFlatIP(size)
     if looked_into < lists:

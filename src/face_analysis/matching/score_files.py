@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from face_analysis.datasets.npy_files import npy_header
-from face_analysis.errors import MissingPackageError
+from face_analysis.datasets.parquet import pyarrow_for
 from face_analysis.files import whole_file
 from face_analysis.matching.comparison import Comparison, Records, Side
 from face_analysis.matching.features.feature_set import ROWS_AT_ONCE
@@ -120,11 +120,7 @@ def _growing_array(path: Path) -> Iterator[Callable[[NDArray[np.float64]], None]
 
 
 def _write_parquet(blocks: Iterator[Records], path: Path) -> None:
-    try:
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-    except ImportError:
-        raise MissingPackageError("--scores parquet", "pyarrow", "parquet") from None
+    pa, pq = pyarrow_for("--scores parquet")
     schema = pa.schema([(name, pa.from_numpy_dtype(SCORE[name])) for name in SCORE.names or ()])
     with whole_file(path) as partial, pq.ParquetWriter(partial, schema) as writer:
         for block in blocks:

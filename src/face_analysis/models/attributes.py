@@ -9,34 +9,23 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from face_analysis.datasets.attributes import ATTRIBUTES, MAX_AGE, OUTPUTS, Attribute
+from face_analysis.datasets.attributes import ATTRIBUTES, OUTPUTS, Attribute
 from face_analysis.errors import UsageError
+from face_analysis.models.age_heads import AGE_HEADS
 from face_analysis.models.backbone import build_backbone
 from face_analysis.models.layers import at_least_float32, draw_normal
 from face_analysis.zoo.card import AgeLossName, BackboneConfig
 
 HEAD_STD = 0.01
 """Spread of a fresh head's weights: on embeddings of norm 1 the logits start near 0, the loss at chance."""
-AGE_OUTPUTS: dict[AgeLossName, int] = {
-    "ordinal": MAX_AGE,
-    "pairs": 2 * MAX_AGE,
-    "coral": MAX_AGE,
-    "corn": MAX_AGE,
-    "dex": MAX_AGE + 1,
-    "dldl": MAX_AGE + 1,
-    "mean_variance": MAX_AGE + 1,
-    "l1": 1,
-    "l2": 1,
-}
-"""Numbers that the head of age gives: one or two a task "older than k", one an age, or the age itself."""
 
 
 class AttributeNetwork(nn.Module):
     """(N, 3, 112, 112) in -1 to 1 -> raw float32 logits of each attribute.
 
-    Race (N, 5), gender (N, 2), age (N, outputs) as `age_loss` has it: by default (N, 100), the binary tasks
-    "older than k", k = 0 ... 99. `backbone` gives the embeddings, `heads` holds a linear layer for each
-    attribute. Raises UsageError for settings outside their range.
+    Race (N, 5), gender (N, 2), age (N, outputs) as `age_heads.py` says of the `age_loss`. `backbone` gives
+    the embeddings, `heads` holds a linear layer for each attribute. Raises UsageError for settings outside
+    their range.
     """
 
     def __init__(
@@ -48,8 +37,8 @@ class AttributeNetwork(nn.Module):
             raise UsageError(
                 f"attributes {list(attributes)}: give each of {', '.join(ATTRIBUTES)} once at most"
             )
-        if age_loss not in AGE_OUTPUTS:
-            raise UsageError(f"age loss {age_loss}: give one of {', '.join(AGE_OUTPUTS)}")
+        if age_loss not in AGE_HEADS:
+            raise UsageError(f"age loss {age_loss}: give one of {', '.join(AGE_HEADS)}")
         self.config = config
         self.age_loss = age_loss
         self.attributes: tuple[Attribute, ...] = tuple(attributes)
@@ -94,8 +83,8 @@ class SharedWeights(nn.Linear):
 def _head(size: int, name: Attribute, age_loss: AgeLossName) -> nn.Linear:
     if name != "age":
         return nn.Linear(size, OUTPUTS[name])
-    layer = SharedWeights if age_loss == "coral" else nn.Linear
-    return layer(size, AGE_OUTPUTS[age_loss])
+    head = AGE_HEADS[age_loss]
+    return (SharedWeights if head.shared_weights else nn.Linear)(size, head.outputs)
 
 
 def _without_autocast(device_type: str) -> AbstractContextManager[object]:

@@ -8,11 +8,8 @@ from face_analysis.errors import UsageError
 from face_analysis.models.iresnet import MODES, UNITS, IResNet
 from face_analysis.models.layers import Backbone
 from face_analysis.models.mobilenets import MobileFaceNet, MobileNet
-from face_analysis.zoo.card import BackboneConfig, BackboneName
-
-MAX_WIDTH = 8.0
-WIDTHS = f"a number over 0, at most {MAX_WIDTH:g}"
-DROPOUTS = "a number from 0 to below 1"
+from face_analysis.options import Range
+from face_analysis.zoo.card import DROPOUT, WIDTH, BackboneConfig, BackboneName
 
 
 def build_backbone(config: BackboneConfig) -> Backbone:
@@ -34,15 +31,15 @@ def _check(config: BackboneConfig) -> None:
     if config.name == "iresnet":
         _require(config.depth in UNITS, "depth", config.depth, f"one of {', '.join(map(str, UNITS))}")
         _require(config.mode in MODES, "net_mode", config.mode, f"one of {', '.join(MODES)}")
-    _require(_is_number(config.width) and 0 < config.width <= MAX_WIDTH, "width", config.width, WIDTHS)
-    _require(_is_number(config.dropout) and 0 <= config.dropout < 1, "dropout", config.dropout, DROPOUTS)
+    _require(_is_number(config.width, WIDTH), "width", config.width, f"a number {WIDTH}")
+    _require(_is_number(config.dropout, DROPOUT), "dropout", config.dropout, f"a number {DROPOUT}")
     size = config.embedding_size
     _require(isinstance(size, int) and size > 0, "embedding_size", size, "a whole number over 0")
 
 
-def _is_number(value: object) -> bool:
+def _is_number(value: object, within: Range) -> bool:
     # A card comes from a file: its JSON may hold anything here.
-    return isinstance(value, (int, float))
+    return isinstance(value, int | float) and value in within
 
 
 def _require(holds: bool, option: str, value: object, allowed: str) -> None:

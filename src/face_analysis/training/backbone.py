@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -54,14 +53,12 @@ class _RecomputedUnits(nn.Sequential):
 
 
 def _recomputed(unit: nn.Module, x: Tensor) -> Tensor:
-    contexts = partial(_contexts, unit)
+    def contexts() -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
+        """That of the first time and that of the second."""
+        return nullcontext(), _averages_kept(unit)
+
     y: Tensor = checkpoint(unit, x, use_reentrant=False, preserve_rng_state=False, context_fn=contexts)
     return y
-
-
-def _contexts(unit: nn.Module) -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
-    """That of the first time and that of the second."""
-    return nullcontext(), _averages_kept(unit)
 
 
 @contextmanager
@@ -81,7 +78,7 @@ def _averages_kept(unit: nn.Module) -> Iterator[None]:
 def require_compiler(device: str) -> None:
     """Raises UsageError where torch cannot compile for the device."""
     try:
-        torch.compile(_trial)(torch.zeros(8, device=device))
+        torch.compile(lambda x: x + 1)(torch.zeros(8, device=device))
     except Exception as error:  # it depends on what is missing: a compiler, its headers, Triton
         reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
         raise UsageError(
@@ -95,7 +92,3 @@ def compile_body(backbone: Backbone) -> None:
     torch._dynamo.config.recompile_limit = MOST_FORMS
     # With sizes left open, torch 2.13 fails on images in channels-last memory.
     backbone.get_submodule("body").compile(dynamic=False)
-
-
-def _trial(x: torch.Tensor) -> torch.Tensor:
-    return x + 1

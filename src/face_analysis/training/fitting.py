@@ -79,8 +79,7 @@ def fit_to_memory(
     The number format has to be chosen already; `classes` are those of recognition. Raises UsageError where
     nothing fits, or not the number of parts that was asked for.
     """
-    device = _device(options)
-    free = _free(device)
+    free = free_of_process(device_of_process(options))
     estimate = estimate_memory(options, network, classes)
     possible = list(_parts(options))
     fits = [parts for parts in possible if estimate.more(_images(options, parts)) <= RESERVE * free]
@@ -107,7 +106,7 @@ def estimate_memory(
     options: TrainOptions, network: AttributeNetwork | Backbone, classes: int = 0
 ) -> MemoryEstimate:
     """What a run takes, by the size of its network and two passes of a few images through a copy."""
-    device = _device(options)
+    device = device_of_process(options)
     held = torch.cuda.memory_allocated(device) if device.type == "cuda" else held_memory()
     few, more = pass_memory(options, device)
     an_image = int(SLACK * (more - few) / (MORE - FEW))
@@ -121,14 +120,6 @@ def estimate_memory(
         fixed=max(0, int(few - FEW * an_image / SLACK)),
         an_image=an_image + COPIES * 4 * PIXELS + waiting + logits,
     )
-
-
-def _device(options: TrainOptions) -> torch.device:
-    """That of this process: of several on one machine each has set its own GPU."""
-    device = device_of(options.device)
-    if device.type == "cuda" and world_size() > 1:
-        return torch.device("cuda", torch.cuda.current_device())
-    return device
 
 
 def _state(options: TrainOptions, network: AttributeNetwork | Backbone, device: torch.device) -> int:
@@ -168,7 +159,15 @@ def _images(options: TrainOptions, parts: int) -> int:
     return -(-options.batch_size // (parts * world_size()))
 
 
-def _free(device: torch.device) -> int:
+def device_of_process(options: TrainOptions) -> torch.device:
+    """The device that this process trains on: of several on one machine each has set its own GPU."""
+    device = device_of(options.device)
+    if device.type == "cuda" and world_size() > 1:
+        return torch.device("cuda", torch.cuda.current_device())
+    return device
+
+
+def free_of_process(device: torch.device) -> int:
     """Free bytes of the device for each process on this machine; the least of all processes."""
     if device.type == "cuda":
         free = torch.cuda.mem_get_info(device)[0]

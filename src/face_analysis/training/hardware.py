@@ -9,12 +9,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-from torch import nn
 
 from face_analysis.distributed import broadcast_from_rank0, rank, world_size
 from face_analysis.errors import UsageError
 from face_analysis.inference.loading import BackgroundLoading, loading, thread_counts, threads_kept
-from face_analysis.machine import Form, Precision, all_threads, check_machine, device_of
+from face_analysis.machine import Form, Precision, all_threads, device_of
 from face_analysis.models.backbone import build_backbone
 from face_analysis.models.layers import Backbone
 from face_analysis.models.speed import architecture, images_per_second, measured, remembered
@@ -43,9 +42,8 @@ def choose(options: TrainOptions, begun: Form | None) -> Hardware:
     """A GPU where there is one, for each process; threads and number format.
 
     Unless an option says otherwise a resumed run keeps what it was `begun` in; a new one has what is measured
-    fastest. Raises UsageError for what this machine does not have, and where `--compile` cannot work.
+    fastest. Raises UsageError where `--compile` cannot work, and for one GPU of several processes.
     """
-    check_machine(options)
     device = device_of(options.device)
     cuda = device.type == "cuda"
     if options.compile:
@@ -125,22 +123,19 @@ def _way(
 
     def run(count: int) -> None:
         torch.set_num_threads(form.threads)
-        training_pass(backbone, backbone, form.precision, count, device)
+        training_pass(backbone, form.precision, count, device)
         if device.type == "cuda":
             torch.cuda.synchronize(device)
 
     return run if background is None else lambda count: background.run(count, lambda: run(count))
 
 
-def training_pass(
-    network: nn.Module, backbone: Backbone, precision: Precision, count: int, device: torch.device
-) -> None:
-    """Take `count` made images forward and backward through a network; its gradients are set anew."""
+def training_pass(backbone: Backbone, precision: Precision, count: int, device: torch.device) -> None:
+    """Take `count` made images forward and backward through a backbone; its gradients are set anew."""
     dtype = {"64-true": torch.float64, "bf16-true": torch.bfloat16}.get(precision, torch.float32)
     images = torch.rand(count, 3, 112, 112, dtype=dtype, device=device) * 2 - 1
     mixed = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}.get(precision)
-    for parameter in network.parameters():
-        parameter.grad = None
+    backbone.zero_grad()
     with torch.autocast(device.type, mixed, enabled=mixed is not None):
         output = backbone.raw(images.contiguous(memory_format=torch.channels_last))
     output.to(torch.float32).square().sum().backward()  # type: ignore[no-untyped-call]

@@ -218,7 +218,7 @@ class TrainingLoop:
 
     def _restore(self, checkpoint: ResumePoint) -> None:
         """Go on from a checkpoint, with the batches and learning rates of this run's own options."""
-        content = checkpoint.content()
+        content = checkpoint.content
         self.at.step, self.at.epoch = content["step"], content["epoch"]
         self.at.part = self.batches.skip(content[IMAGES])
         self.task.load_state_dict(content["learning"] or content["state_dict"])
@@ -241,6 +241,7 @@ class TrainingLoop:
                 self.highest = content["highest"]
             if self.early_stop is not None and content["early_stop"]:
                 self.early_stop.load_state_dict(content["early_stop"])
+        content.clear()  # or the file would stay on the disk after the next checkpoint takes its place
 
 
 def _fabric(options: TrainOptions, hardware: Hardware) -> Fabric:

@@ -8,9 +8,10 @@ from typing import Annotated, Any, Literal
 
 from face_analysis.datasets.attributes import Attribute
 from face_analysis.machine import MachineOptions
-from face_analysis.options import Opt
+from face_analysis.models.age_heads import losses_of
+from face_analysis.options import Opt, Range
 from face_analysis.outputs import Overwrite
-from face_analysis.zoo.card import RECOGNITION, AgeLossName, BackboneConfig, BackboneName
+from face_analysis.zoo.card import DROPOUT, RECOGNITION, WIDTH, AgeLossName, BackboneConfig, BackboneName
 
 HeadName = Literal[
     "arcface", "cosface", "sphereface", "adacos", "adaface", "magface", "curricularface", "softmax"
@@ -47,24 +48,26 @@ class TrainOptions(MachineOptions):
     backbone: Annotated[BackboneName, Opt("network under the heads")] = "iresnet"
     depth: Annotated[int, Opt("iresnet: 18, 34, 50, 100 or 152", "-d")] = 50
     net_mode: Annotated[Literal["ir", "ir_se"], Opt("iresnet: units without or with SE", "-n")] = "ir_se"
-    width: Annotated[float, Opt("factor on the channels of the backbone")] = 1.0
-    dropout: Annotated[float, Opt("dropout before the embedding")] = 0.4
-    embedding_size: Annotated[int, Opt("numbers of an embedding")] = 512
+    width: Annotated[float, Opt("factor on the channels of the backbone"), WIDTH] = 1.0
+    dropout: Annotated[float, Opt("dropout before the embedding"), DROPOUT] = 0.4
+    embedding_size: Annotated[int, Opt("numbers of an embedding"), Range(low=1)] = 512
 
-    epochs: Annotated[int, Opt("passes over the training images", "-e")] = 30
-    batch_size: Annotated[int, Opt("images a step, over all devices together", "-b")] = 384
+    epochs: Annotated[int, Opt("passes over the training images", "-e"), Range(low=1)] = 30
+    batch_size: Annotated[int, Opt("images a step, over all devices together", "-b"), Range(low=2)] = 384
     accumulate: Annotated[
-        int, Opt("parts in which a step's images go through the network; 0: as few as fit into memory")
+        int,
+        Opt("parts in which a step's images go through the network; 0: as few as fit into memory"),
+        Range(low=0),
     ] = 0
-    lr: Annotated[float, Opt("learning rate of the first epoch", "-lr")] = 0.001
+    lr: Annotated[float, Opt("learning rate of the first epoch", "-lr"), Range(over=0)] = 0.001
     lr_batch: Annotated[
-        int, Opt("--lr is for steps of so many images, and grows with --batch_size; 0: it is as given")
+        int,
+        Opt("--lr is for steps of so many images, and grows with --batch_size; 0: it is as given"),
+        Range(low=0),
     ] = 0
-    lr_steps: Annotated[tuple[int, ...], Opt("epochs that start with a tenth of the learning rate")] = (
-        9,
-        12,
-        14,
-    )
+    lr_steps: Annotated[
+        tuple[int, ...], Opt("epochs that start with a tenth of the learning rate"), Range(low=0)
+    ] = (9, 12, 14)
     lr_cosine: Annotated[
         bool, Opt("raise the learning rate over the first half epoch, then lower it along a cosine to 0")
     ] = False
@@ -74,35 +77,50 @@ class TrainOptions(MachineOptions):
         Literal["sgd", "adamw"],
         Opt("what moves the weights; recognition's class weights always move by SGD"),
     ] = "sgd"
-    momentum: Annotated[float, Opt("momentum of SGD")] = 0.9
-    weight_decay: Annotated[float, Opt("on all but the backbone's batch-norm parameters")] = 5e-4
+    momentum: Annotated[float, Opt("momentum of SGD"), Range(low=0, below=1)] = 0.9
+    weight_decay: Annotated[float, Opt("on all but the backbone's batch-norm parameters"), Range(low=0)] = (
+        5e-4
+    )
     clip: Annotated[
-        float, Opt("largest norm of a step's gradient, without that of recognition's class weights; 0: any")
+        float,
+        Opt("largest norm of a step's gradient, without that of recognition's class weights; 0: any"),
+        Range(low=0),
     ] = 0.0
     layer_decay: Annotated[
-        float, Opt("factor on the learning rate from each unit of the backbone to the one before it; 1: none")
+        float,
+        Opt("factor on the learning rate from each unit of the backbone to the one before it; 1: none"),
+        Range(0.001, 1),
     ] = 1.0
     freeze: Annotated[
-        int, Opt("with -1 the whole backbone learns; with N >= 0 its stem and first N units stay as they are")
+        int,
+        Opt("with -1 the whole backbone learns; with N >= 0 its stem and first N units stay as they are"),
+        Range(low=-1),
     ] = -1
     ema: Annotated[
-        float, Opt("decay a step of a running average of the weights, which is what is kept; 0: none")
+        float,
+        Opt("decay a step of a running average of the weights, which is what is kept; 0: none"),
+        Range(low=0, below=1),
     ] = 0.0
     head_lr: Annotated[
-        float, Opt("factor on the learning rate of the heads; their decay is divided by it")
+        float, Opt("factor on the learning rate of the heads; their decay is divided by it"), Range(over=0)
     ] = 1.0
     age_loss: Annotated[
         AgeLossName,
-        Opt("age as tasks (ordinal to corn), as years (dex, dldl, mean_variance) or as a number (l1, l2)"),
+        Opt(
+            f"age as tasks ({losses_of('tasks')}), as years ({losses_of('years')}) or as a number "
+            f"({losses_of('number')})"
+        ),
     ] = "ordinal"
     age_task_weights: Annotated[
-        bool, Opt("weigh the tasks of ordinal, pairs, coral or corn by their images, as CORAL's paper does")
+        bool, Opt("weigh the tasks of age by their images, as CORAL's paper does")
     ] = False
     class_weight_power: Annotated[
-        float, Opt("class weight = (largest count / count) to this power; 0: no class weights")
+        float, Opt("class weight = (largest count / count) to this power; 0: no class weights"), Range(0, 1)
     ] = 1.0
     label_smoothing: Annotated[
-        float, Opt("fraction of a race or gender label that is spread over all classes")
+        float,
+        Opt("fraction of a race or gender label that is spread over all classes"),
+        Range(low=0, below=1),
     ] = 0.0
     balance: Annotated[
         Attribute | None,
@@ -111,22 +129,29 @@ class TrainOptions(MachineOptions):
     loss_weights: Annotated[
         tuple[float, ...],
         Opt("factor on each attribute's loss, in their order (default: 1; for age beside others mostly 0.1)"),
+        Range(low=0),
     ] = ()
     align: Annotated[
         bool, Opt("the images are photos: find the face nearest the middle of each, and align it")
     ] = False
     jitter: Annotated[
-        float, Opt("0 to 1: random shift, scale, rotation, brightness, contrast; 0: flips alone")
+        float, Opt("random shift, scale, rotation, brightness, contrast; 0: flips alone"), Range(0, 1)
     ] = 0.0
     degrade: Annotated[
-        float, Opt("0 to 1: fraction of images made blurred, coarse in JPEG, off in colour, partly covered")
+        float,
+        Opt("fraction of images made blurred, coarse in JPEG, off in colour, partly covered"),
+        Range(0, 1),
     ] = 0.0
     mixup: Annotated[
-        float, Opt("attributes: mix images in pairs, by weights drawn from Beta(this, this); 0: do not")
+        float,
+        Opt("attributes: mix images in pairs, by weights drawn from Beta(this, this); 0: do not"),
+        Range(low=0),
     ] = 0.0
-    validations: Annotated[int, Opt("validations an epoch")] = 5
+    validations: Annotated[int, Opt("validations an epoch"), Range(low=1)] = 5
     save_every: Annotated[
-        int, Opt("renew last.ckpt after so many steps too, not only after validations; 0: do not")
+        int,
+        Opt("renew last.ckpt after so many steps too, not only after validations; 0: do not"),
+        Range(low=0),
     ] = 0
 
     compile: Annotated[bool, Opt("compile the backbone (torch.compile); needs a C++ compiler")] = False
@@ -134,31 +159,43 @@ class TrainOptions(MachineOptions):
         bool, Opt("gradient checkpointing: less memory, for the backbone's units are computed twice")
     ] = False
     multi_gpu: Annotated[bool, Opt("use every GPU of the machine", "-m")] = False
-    devices: Annotated[int, Opt("GPUs of the machine to use, or without one processes")] = 1
-    workers: Annotated[int, Opt("processes that load images", "-w")] = 4
+    devices: Annotated[int, Opt("GPUs of the machine to use, or without one processes"), Range(low=1)] = 1
+    workers: Annotated[int, Opt("processes that load images", "-w"), Range(low=0)] = 4
     model_licence: Annotated[str, Opt("licence of the data and so of the weights, for the model card")] = (
         "not stated"
     )
-    seed: Annotated[int, Opt("seed of weights, image order, flips and dropout")] = 0
+    seed: Annotated[int, Opt("seed of weights, image order, flips and dropout"), Range(0, 2**32 - 1)] = 0
 
     pretrained: Annotated[Path | None, Opt("weights to start from (heads where they fit)", "-pt")] = None
     resume: Annotated[Path | None, Opt("run folder, or checkpoint, to take up again", "-r")] = None
     overwrite: Overwrite = False
-    num_classes: Annotated[int | None, Opt("number of classes; checked against the attribute", "-nc")] = None
+    num_classes: Annotated[
+        int | None, Opt("number of classes; checked against the attribute", "-nc"), Range(low=1)
+    ] = None
     use_mask: Annotated[bool, Opt("blur images outside the face, by the masks in the LMDB", "-us")] = False
 
     head: Annotated[HeadName, Opt("recognition: margin head", "-hd")] = "arcface"
     margin: Annotated[
-        float | None, Opt("recognition: margin (default: the head's published one)", "-margin")
+        float | None, Opt("recognition: margin (default: the head's published one)", "-margin"), Range(low=0)
     ] = None
-    scale: Annotated[float | None, Opt("recognition: scale of the cosines (default: 64)")] = None
-    margin_warmup: Annotated[float, Opt("recognition: epochs over which the margin rises from none")] = 0.0
-    subcentres: Annotated[int, Opt("recognition: weight vectors of each class (Sub-center ArcFace: 3)")] = 1
+    scale: Annotated[float | None, Opt("recognition: scale of the cosines (default: 64)"), Range(over=0)] = (
+        None
+    )
+    margin_warmup: Annotated[
+        float, Opt("recognition: epochs over which the margin rises from none"), Range(low=0)
+    ] = 0.0
+    subcentres: Annotated[
+        int, Opt("recognition: weight vectors of each class (Sub-center ArcFace: 3)"), Range(low=1)
+    ] = 1
     sample_rate: Annotated[
-        float, Opt("recognition: fraction of the classes that a step compares with (Partial FC); 1: all")
+        float,
+        Opt("recognition: fraction of the classes that a step compares with (Partial FC); 1: all"),
+        Range(over=0, high=1),
     ] = 1.0
     images_per_person: Annotated[
-        int, Opt("recognition: draw so many images of each person in a step; 0: images in any order")
+        int,
+        Opt("recognition: draw so many images of each person in a step; 0: images in any order"),
+        Range(low=0),
     ] = 0
 
     @property

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -56,7 +56,7 @@ def pass_memory(options: TrainOptions, device: torch.device) -> tuple[float, flo
 def peak(backbone: Backbone, options: TrainOptions, count: int, device: torch.device) -> float:
     """Bytes that the tensors of one pass of `count` images take at most at once."""
     with TensorMemory() as memory:
-        training_pass(backbone, backbone, options.precision, count, device)
+        training_pass(backbone, options.precision, count, device)
     return float(memory.peak)
 
 
@@ -83,11 +83,11 @@ class TensorMemory(TorchDispatchMode):  # type: ignore[no-untyped-call]
         args: tuple[Any, ...] = (),
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
-        known = {_storage(value)._cdata for value in tree_iter((args, kwargs)) if _is_plain(value)}
+        known = {storage._cdata for storage in _storages((args, kwargs))}
         result = func(*args, **(kwargs or {}))
-        for value in tree_iter(result):
-            if _is_plain(value) and _storage(value)._cdata not in known | self._alive:
-                self._count(_storage(value))
+        for storage in _storages(result):
+            if storage._cdata not in known and storage._cdata not in self._alive:
+                self._count(storage)
         return result
 
     def _count(self, storage: torch.UntypedStorage) -> None:
@@ -102,9 +102,8 @@ class TensorMemory(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.now -= size
 
 
-def _is_plain(value: object) -> bool:
-    return isinstance(value, torch.Tensor) and value.layout == torch.strided
-
-
-def _storage(tensor: torch.Tensor) -> torch.UntypedStorage:
-    return tensor.untyped_storage()
+def _storages(values: object) -> Iterator[torch.UntypedStorage]:
+    """Those of the dense tensors in nested values."""
+    for value in tree_iter(values):
+        if isinstance(value, torch.Tensor) and value.layout == torch.strided:
+            yield value.untyped_storage()

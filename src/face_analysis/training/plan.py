@@ -95,8 +95,14 @@ def _attributes(options: TrainOptions) -> Plan:
         log.warning("--margin and --scale are for recognition; they change nothing here")
     options = fit_to_memory(options, network)
     batches = train_loader(training, options)
-    weights = _class_weights(training, options)
-    task = AttributeTask(network, weights, options, training.source.name, _steps(batches, options))
+    task = AttributeTask(
+        network,
+        _class_weights(training, options),
+        options,
+        training.source.name,
+        _steps(batches, options),
+        task_weights(torch.from_numpy(training.counts("age"))) if options.age_task_weights else None,
+    )
     identity = _identity(options, attributes=list(attributes), age_loss=options.age_loss)
     return Plan(task, training, batches, (validation,), identity, options)
 
@@ -125,7 +131,7 @@ def _recognition(options: TrainOptions) -> Plan:
 
 def _class_weights(training: FaceDataset, options: TrainOptions) -> dict[Attribute, torch.Tensor]:
     names: tuple[Attribute, ...] = ("race", "gender")
-    weights = {
+    return {
         name: frequency_weights(
             torch.from_numpy(training.counts(name)),
             0.0 if name == options.balance else options.class_weight_power,
@@ -133,9 +139,6 @@ def _class_weights(training: FaceDataset, options: TrainOptions) -> dict[Attribu
         for name in names
         if name in training.columns
     }
-    if options.age_task_weights:
-        weights["age"] = task_weights(torch.from_numpy(training.counts("age")))
-    return weights
 
 
 def steps_per_validation(epoch_steps: int, options: TrainOptions) -> int:

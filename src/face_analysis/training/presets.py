@@ -23,7 +23,9 @@ def preset_values(name: PresetName, *, recognition: bool, pretrained: bool) -> M
     `laptop` is for two to eight cores and an hour or a night, `gpu` for a network of published size. One that
     starts from a `pretrained` network says nothing of which network it is.
     """
-    values: dict[str, Any] = {"laptop": _laptop, "gpu": _gpu}.get(name, _original)(recognition)
+    if name == "original":
+        return {}
+    values = _laptop(recognition) if name == "laptop" else _gpu(recognition)
     return {option: value for option, value in values.items() if not (pretrained and option in NETWORK)}
 
 
@@ -35,10 +37,6 @@ def compatible_values(values: Mapping[str, Any], given: TrainOptions) -> Mapping
     if given.lr_plateau or given.lr_cosine or given.lr_steps != TrainOptions.lr_steps:
         aside |= {"lr_cosine", "lr_steps"}
     return {option: value for option, value in values.items() if option not in aside}
-
-
-def _original(recognition: bool) -> dict[str, Any]:
-    return {}
 
 
 def _laptop(recognition: bool) -> dict[str, Any]:

@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from face_analysis.datasets.faces import FaceDataset
-from face_analysis.datasets.pairs.pairs import FOLDS, Pairs
+from face_analysis.datasets.pairs.pairs import FOLDS
 from face_analysis.datasets.pairs.sets import PairSet, open_pairs
-from face_analysis.datasets.sources import ImageSource
-from face_analysis.distributed import world_size
 from face_analysis.errors import EmptyDataError, MissingFileError, UsageError
-from face_analysis.files import write_csv
-from face_analysis.memory import free_memory
+from face_analysis.training.fitting import device_of_process, free_of_process
 from face_analysis.training.options import TrainOptions
 from face_analysis.training.tasks.partial_fc import head_memory
 
@@ -40,9 +35,7 @@ def number_people(dataset: FaceDataset) -> tuple[str, ...]:
     _warn_of_numbers(origin, numbers)
     if len(numbers) == len(dataset):
         log.warning("no person in %s has two images: nobody's images can be brought together", origin)
-    first = dataset.rows[np.unique(dataset.labels[:, 0], return_index=True)[1]]
-    rows = zip(first.tolist(), numbers.tolist(), strict=True)
-    return tuple(_person_name(dataset.source, row, number) for row, number in rows)
+    return _person_names(dataset, numbers)
 
 
 def _warn_of_numbers(origin: Path, numbers: NDArray[np.int64]) -> None:
@@ -67,12 +60,15 @@ def _warn_of_numbers(origin: Path, numbers: NDArray[np.int64]) -> None:
         )
 
 
-def _person_name(source: ImageSource, row: int, number: int) -> str:
-    if "class" not in source.labels and "subject" in source.strings:
-        return source.strings["subject"][row]
-    if source.origin.is_dir():
-        return source.name(row).split("/", 1)[0]
-    return str(number)
+def _person_names(dataset: FaceDataset, numbers: NDArray[np.int64]) -> tuple[str, ...]:
+    source = dataset.source
+    subjects = source.strings.get("subject") if "class" not in source.labels else None
+    if subjects is None and not source.origin.is_dir():
+        return tuple(map(str, numbers.tolist()))
+    first = dataset.rows[np.unique(dataset.labels[:, 0], return_index=True)[1]].tolist()
+    if subjects is None:
+        return tuple(source.name(row).split("/", 1)[0] for row in first)
+    return tuple(subjects[row] for row in first)
 
 
 def class_count(people: int, options: TrainOptions) -> int:
@@ -85,23 +81,16 @@ def class_count(people: int, options: TrainOptions) -> int:
     classes = options.num_classes or people
     size, batch = options.embedding_size, options.part_size
     memory = head_memory(classes, size, batch, options.sample_rate, options.subcentres)
-    free, together = free_memory(), int(os.environ.get("LOCAL_WORLD_SIZE", "1")) if world_size() > 1 else 1
-    if torch.cuda.is_available():
-        free, together = torch.cuda.mem_get_info()[0], 1
-    if memory.total * together > free:
+    free = free_of_process(device_of_process(options))
+    if memory.total > free:
         raise UsageError(
-            f"the head does not fit into memory: {memory.text}; {free // together / 2**20:,.0f} MiB are free "
-            "for each process. Give a smaller --num_classes, --embedding_size or --sample_rate"
+            f"the head does not fit into memory: {memory.text}; {free / 2**20:,.0f} MiB are free for each "
+            "process. Give a smaller --num_classes, --embedding_size or --sample_rate"
         )
     log.info("head: %s", memory.text)
     if classes > people:
         log.info("head: %s of the classes are without an image", f"{classes - people:,}")
     return classes
-
-
-def write_people(path: Path, people: tuple[str, ...]) -> None:
-    """Write which person each class of the head is. Raises WriteError."""
-    write_csv(path, ("class", "person"), enumerate(people))
 
 
 def val_sets(options: TrainOptions) -> list[PairSet]:
@@ -163,20 +152,14 @@ def _judge(pair_set: PairSet) -> None:
     kinds = f"{count} pairs of one person and {len(pairs) - count} of two"
     if not 0 < count < len(pairs):
         raise EmptyDataError(f"{origin}: {kinds}; verification needs both, give another set")
-    folds = np.unique(pairs.fold)
-    if len(folds) < 2 or not _thresholds_can_be_chosen(pairs):
+    # The pairs outside of each fold are of both kinds where each kind lies in several folds.
+    if min(len(np.unique(pairs.fold[kind])) for kind in (pairs.same, ~pairs.same)) < 2:
         raise EmptyDataError(
             f"{origin}: {kinds} are too few, or lie in too few folds: the pairs outside of each fold choose "
             "its threshold, and need both kinds; give a larger set"
         )
-    log.info("validation: %s of %s, in %d folds", kinds, origin, len(folds))
+    log.info("validation: %s of %s, in %d folds", kinds, origin, len(np.unique(pairs.fold)))
     if pair_set.pairs_left_out:
         log.warning("%s: %d pairs have an image that cannot be read", origin, pair_set.pairs_left_out)
     if len(pairs) < 2 * FOLDS:
         log.warning("%s: %d pairs; each counts for %.0f %% of accuracy", origin, len(pairs), 100 / len(pairs))
-
-
-def _thresholds_can_be_chosen(pairs: Pairs) -> bool:
-    """Whether there are pairs of both kinds outside of each fold."""
-    kinds = (pairs.fold[pairs.same], pairs.fold[~pairs.same])
-    return all(len(np.unique(folds_of_a_kind)) > 1 for folds_of_a_kind in kinds)

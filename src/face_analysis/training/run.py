@@ -11,7 +11,7 @@ from pathlib import Path
 
 from face_analysis.distributed import broadcast_from_rank0, rank
 from face_analysis.errors import WriteError
-from face_analysis.files import FailureLog, write_text
+from face_analysis.files import FailureLog, write_csv, write_text
 from face_analysis.models.attributes import AttributeNetwork
 from face_analysis.models.layers import Backbone
 from face_analysis.options import to_yaml
@@ -22,7 +22,6 @@ from face_analysis.training.launch import watched_processes
 from face_analysis.training.loop import TrainingLoop
 from face_analysis.training.options import TrainOptions, to_keep
 from face_analysis.training.plan import Plan, new_network, plan_of
-from face_analysis.training.recognition_data import write_people
 from face_analysis.training.saving.background import CheckpointWriter
 from face_analysis.training.saving.checkpoints import ResumePoint, epochs_left, read_checkpoint, resume_point
 from face_analysis.training.saving.run_folder import RunFolder
@@ -71,33 +70,33 @@ def train(options: TrainOptions, held: ExitStack | None = None) -> TrainedRun:
 
     with ExitStack() as claims:
         (held or claims).enter_context(_claimed(folder, options))
-        return _train(options, folder, plan, hardware, checkpoint, going_on)
+        failures = FailureLog(folder.errors, keep=checkpoint is not None or rank() > 0)
+        if going_on:
+            _learn(options, hardware, folder, plan, failures, checkpoint)
+        else:
+            log.info("%s has made all its epochs; its model is still to be written", folder.path)
+        return TrainedRun(folder, _best_network(folder, options), plan, failures, options)
 
 
-def _train(
+def _learn(
     options: TrainOptions,
+    hardware: Hardware,
     folder: RunFolder,
     plan: Plan,
-    hardware: Hardware,
+    failures: FailureLog,
     checkpoint: ResumePoint | None,
-    going_on: bool,
-) -> TrainedRun:
-    failures = FailureLog(folder.errors, keep=checkpoint is not None or rank() > 0)
-    if not going_on:
-        log.info("%s has made all its epochs; its model is still to be written", folder.path)
-        return TrainedRun(folder, _best_network(folder, options), plan, failures, options)
+) -> None:
+    """Write down what is trained, and train."""
     log.info("training on %s; run folder %s", hardware.description, folder.path)
     if rank() == 0:
         write_text(folder.config, to_yaml(to_keep(options)))
         failures.add(plan.failures)
         if plan.people:
-            write_people(folder.people, plan.people)
+            write_csv(folder.people, ("class", "person"), enumerate(plan.people))
     with watched_processes():
         with CheckpointWriter() as writer:
             TrainingLoop(options, hardware, folder, plan, failures, writer).run(checkpoint)
         broadcast_from_rank0(None)  # others wait until the first process has written the best network
-
-    return TrainedRun(folder, _best_network(folder, options), plan, failures, options)
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from typing import Any, Final, Literal
 
 from face_analysis.errors import ModelMismatchError
 from face_analysis.json_files import json_text
+from face_analysis.options import Range
 
 BackboneName = Literal["iresnet", "mobilefacenet", "mobilenet"]
 AgeLossName = Literal["ordinal", "pairs", "coral", "corn", "dex", "dldl", "mean_variance", "l1", "l2"]
@@ -15,11 +16,15 @@ RECOGNITION: Final = "recognition"
 """The one task of a model that is a backbone alone: its embeddings are what it gives."""
 
 
+WIDTH, DROPOUT = Range(over=0, high=8), Range(low=0, below=1)
+
+
 @dataclass(frozen=True)
 class BackboneConfig:
     """The network under the heads.
 
-    `depth` (18, 34, 50, 100, 152) and `mode` (ir, ir_se) apply to iresnet; `width` scales the channels.
+    `depth` (18, 34, 50, 100, 152) and `mode` (ir, ir_se) apply to iresnet; `width`, within WIDTH, scales the
+    channels; `dropout`, within DROPOUT, is that before the embedding.
     """
 
     name: BackboneName = "iresnet"

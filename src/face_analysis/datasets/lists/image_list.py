@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Sequence
+from array import array
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 
 from face_analysis.datasets.attributes import UNKNOWN
 from face_analysis.datasets.lists.text_files import csv_reader, read_text, split_lines
+from face_analysis.datasets.lists.texts import Texts
 from face_analysis.errors import EmptyDataError, ListFormatError
 
 Labels = NDArray[np.int64]
@@ -31,13 +33,18 @@ class ImageList:
     """The rows of an image list, in its order.
 
     `images` holds the paths as written; `labels` maps each column found (race, gender, age, class) to int64
-    (N,) with -1 for unknown; `strings` maps text columns (subject) to N strings.
+    (N,) with -1 for unknown; `strings` maps text columns (subject) to N strings. Paths and strings are kept
+    as Texts, whatever sequences are given.
     """
 
     path: Path
-    images: list[str]
+    images: Sequence[str]
     labels: dict[str, Labels] = field(default_factory=dict)
-    strings: dict[str, list[str]] = field(default_factory=dict)
+    strings: Mapping[str, Sequence[str]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        kept = {name: _texts(column) for name, column in self.strings.items()}
+        vars(self).update(images=_texts(self.images), strings=kept)
 
     def __len__(self) -> int:
         return len(self.images)
@@ -58,6 +65,10 @@ def read_image_list(path: Path) -> ImageList:
     return _read_text(path, text)
 
 
+def _texts(given: Sequence[str]) -> Texts:
+    return given if isinstance(given, Texts) else Texts(given)
+
+
 def codes_of(names: Sequence[str]) -> NDArray[np.int64]:
     """A number from 0 for each distinct name, in the order of their first rows, and -1 for \"\"."""
     numbers: dict[str, int] = {}
@@ -68,15 +79,14 @@ def _read_text(path: Path, text: str) -> ImageList:
     columns = _text_columns(path, *next(split_lines(text)))
     form = " ".join(("image", *columns))
     pattern = re.compile(r"(.*[^ \t])" + r"[ \t]+([^ \t]+)" * len(columns), re.DOTALL)
-    images: list[str] = []
-    values: list[list[int]] = []
+    images, values = Texts(), array("q")
     for number, line in split_lines(text):
         cells = pattern.fullmatch(line) if columns else None
         name, *labels = cells.groups() if cells else (line,)
         if len(labels) != len(columns) or not all(map(_INTEGER.match, labels)):
             raise ListFormatError(path, number, f"expected `{form}`, found {_shown(line)}; correct the line")
         images.append(name)
-        values.append([_label(path, number, text) for text in labels])
+        values.extend(_label(path, number, text) for text in labels)
     table = np.array(values, np.int64).reshape(len(images), len(columns))
     return ImageList(path, images, {name: table[:, i].copy() for i, name in enumerate(columns)})
 
@@ -100,18 +110,18 @@ def _text_columns(path: Path, number: int, first: str) -> tuple[str, ...]:
 
 def _read_csv(path: Path, text: str) -> ImageList:
     reader = csv_reader(text)
-    images: list[str] = []
+    images = Texts()
     header: list[str] = []
-    labels: dict[str, list[int]] = {}
-    strings: dict[str, list[str]] = {}
+    labels: dict[str, array[int]] = {}
+    strings: dict[str, Texts] = {}
     try:
         for cells in reader:
             if not "".join(cells).strip() and len(cells) < 2:
                 continue
             if not header:
                 header = _csv_header(path, cells)
-                labels = {name: [] for name in CSV_LABELS if name in header}
-                strings = {name: [] for name in CSV_STRINGS if name in header}
+                labels = {name: array("q") for name in CSV_LABELS if name in header}
+                strings = {name: Texts() for name in CSV_STRINGS if name in header}
                 continue
             row = _csv_row(path, reader.line_num, header, cells)
             images.append(row["path"])

@@ -87,7 +87,7 @@ def _units(listed: ImageList, by: SplitBy, groups: Mapping[str, str] | None) -> 
     return _joined(labellings)
 
 
-def subjects(listed: ImageList) -> list[str]:
+def subjects(listed: ImageList) -> Sequence[str]:
     """Who is in each row, "" unknown: the column `subject`, else `class`. Raises UsageError without them."""
     if "subject" in listed.strings:
         return listed.strings["subject"]

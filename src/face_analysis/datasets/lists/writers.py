@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Sequence
 from itertools import chain
 from pathlib import Path
 
@@ -62,7 +63,7 @@ def _columns(listed: ImageList) -> dict[str, np.ndarray]:
     return {name: listed.labels.get(name, unknown) for name in ATTRIBUTES}
 
 
-def _same(path: Path, images: list[str], columns: dict[str, np.ndarray]) -> bool:
+def _same(path: Path, images: Sequence[str], columns: dict[str, np.ndarray]) -> bool:
     try:
         read = read_image_list(path)
     except FaceAnalysisError:

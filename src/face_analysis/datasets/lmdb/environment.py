@@ -14,7 +14,7 @@ from face_analysis.errors import MissingFileError, PackedFileError
 if TYPE_CHECKING:
     import lmdb
 
-_MAGIC = struct.pack("=I", 0xBEEFC0DE)
+MAGIC = struct.pack("=I", 0xBEEFC0DE)
 _MAGIC_OFFSET = 16
 _open: WeakValueDictionary[tuple[int, int, int], lmdb.Environment] = WeakValueDictionary()
 _lock = threading.Lock()
@@ -24,7 +24,7 @@ def is_lmdb(path: Path) -> bool:
     """Whether a file starts like an LMDB."""
     try:
         with path.open("rb") as file:
-            return file.read(_MAGIC_OFFSET + 4)[_MAGIC_OFFSET:] == _MAGIC
+            return file.read(_MAGIC_OFFSET + 4)[_MAGIC_OFFSET:] == MAGIC
     except OSError:
         return False
 

@@ -9,6 +9,7 @@ from typing import Any
 import lmdb
 import numpy as np
 
+from face_analysis.datasets.lists.texts import Texts
 from face_analysis.datasets.lmdb import format as fmt
 from face_analysis.datasets.lmdb.environment import open_environment
 from face_analysis.errors import PackedFileError
@@ -28,7 +29,7 @@ class LmdbReader:
         self._environment: lmdb.Environment | None = None
         self._process = -1
         self._labels: fmt.Labels | None = None
-        self._paths: list[str] | None = None
+        self._paths: Texts | None = None
         self._keys: list[bytes] | None = None
         self._count, self.class_count, self.attribute = self._read_header()
 
@@ -47,11 +48,12 @@ class LmdbReader:
         """What the image was called in the list it was packed from; `file[row]` where it does not say."""
         if self._paths is None:
             packed = self._get(fmt.PATHS)
-            self._paths = self._value(fmt.PATHS, packed, list) if packed is not None else []
-            if packed is not None and len(self._paths) != self._count:
+            paths = self._value(fmt.PATHS, packed, list) if packed is not None else []
+            if packed is not None and len(paths) != self._count:
                 raise self._damaged("__paths__ does not fit __len__")
-            if not all(isinstance(path, str) for path in self._paths):
+            if not all(isinstance(path, str) for path in paths):
                 raise self._damaged("__paths__ holds something that is no text")
+            self._paths = Texts(paths)
         return self._paths[row] if self._paths else f"{self.path.name}[{row}]"
 
     def record(self, row: int) -> tuple[bytes, int, bytes | None]:

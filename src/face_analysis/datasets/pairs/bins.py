@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import io
+import os
 import pickle
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -78,14 +78,15 @@ def read_bin(path: Path) -> tuple[list[bytes], NDArray[np.bool_]]:
 
     Pickles of Python 2 and 3 in every protocol are read, and no code of theirs is run: of what they may call
     there are only stand-ins for the NumPy arrays and booleans of such files. Raises MissingFileError, and
-    PackedFileError for a file that holds anything else, or claims more than its own size.
+    PackedFileError for a file that holds anything else, or claims more than its own size, before it is read
+    whole.
     """
     if not path.is_file():
         raise MissingFileError(path, "verification set")
-    data = path.read_bytes()
     try:
-        check_sizes(data)
-        images, same = _Unpickler(data).load()
+        with path.open("rb") as file:
+            check_sizes(file)
+            images, same = _Unpickler(file).load()
         encoded = [_image(one) for one in _items(images)]
         truths = [_truth(one) for one in _items(same)]
         if not truths or len(encoded) != 2 * len(truths):
@@ -146,9 +147,10 @@ class _Copies:
 
 
 class _Unpickler(pickle.Unpickler):
-    def __init__(self, data: bytes) -> None:
-        super().__init__(io.BytesIO(data), encoding="bytes")
-        copies = _Copies(len(data))
+    def __init__(self, file: BinaryIO) -> None:
+        copies = _Copies(file.seek(0, os.SEEK_END))
+        file.seek(0)
+        super().__init__(file, encoding="bytes")
         self.allowed: dict[tuple[str, str], Callable[..., Any]] = {
             ("_codecs", "encode"): copies.encode,
             ("numpy", "dtype"): _Type,

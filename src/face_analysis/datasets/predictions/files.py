@@ -12,7 +12,8 @@ from typing import IO, Any, Literal
 
 from face_analysis.bulk import Record
 from face_analysis.datasets.attributes import ATTRIBUTES, CLASS_NAMES, Attribute
-from face_analysis.errors import MissingPackageError, UsageError, WriteError
+from face_analysis.datasets.parquet import pyarrow_for
+from face_analysis.errors import UsageError, WriteError
 from face_analysis.files import whole_file
 from face_analysis.json_files import json_text
 from face_analysis.types import ClassEstimate, Face
@@ -183,11 +184,7 @@ def _text_lines(columns: PredictionColumns, records: Iterable[Record]) -> Iterat
 
 
 def _write_parquet(path: Path, columns: PredictionColumns, records: Iterable[Record]) -> int:
-    try:
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-    except ImportError:
-        raise MissingPackageError("--format parquet", "pyarrow", "parquet") from None
+    pa, pq = pyarrow_for("--format parquet")
     kinds = {str: pa.string(), int: pa.int32(), float: pa.float64()}
     schema = pa.schema([(name, kinds[_kind(name)]) for name in columns.names])
     count, coming = 0, iter(records)

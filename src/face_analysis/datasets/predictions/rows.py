@@ -10,19 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from face_analysis.datasets.attributes import ATTRIBUTES, Attribute
+from face_analysis.datasets.kinds import HEAD, PARQUET, UNKNOWN, kind_of_head
+from face_analysis.datasets.parquet import pyarrow_for
 from face_analysis.datasets.predictions.files import PATH_COLUMN, ROWS_AT_ONCE
-from face_analysis.errors import ListFormatError, MissingFileError, MissingPackageError, UsageError
+from face_analysis.errors import ListFormatError, MissingFileError, UsageError
 from face_analysis.inputs import check_input
 
 Row = tuple[int, Sequence[Any]]
 """The line of a row, from 1 (of Parquet, the row), and its cells."""
-HEAD = 16
-KINDS = (
-    (b"\xff\xd8\xff", "a JPEG picture"),
-    (b"\x89PNG", "a PNG picture"),
-    (b"\x93NUMPY", "a NumPy array"),
-    (b"PK\x03\x04", "a zip archive, as weights (.pth) and arrays (.npz) are"),
-)
 FOREIGN = (
     ({"row", "path", "subject"}, "the index of a feature set"),
     ({"path", "reason"}, "a list of photos that could not be used"),
@@ -47,12 +42,12 @@ def prediction_rows(path: Path, attributes: Sequence[Attribute] = ()) -> Iterato
     try:
         with path.open("rb") as file:
             head = file.read(HEAD)
-        kind = next((words for magic, words in KINDS if head.startswith(magic)), "")
-        if not kind and b"\0" in head and not head.startswith(b"PAR1"):
-            kind = "a file of an unknown kind"
-        if kind:
-            raise UsageError(f"{path}: {kind}, not predictions; give the file that `predict` wrote")
-        if head.startswith(b"PAR1"):
+        kind = kind_of_head(head)
+        if kind != PARQUET and (b"\0" in head or (kind and not head.isascii())):
+            raise UsageError(
+                f"{path}: {kind or UNKNOWN}, not predictions; give the file that `predict` wrote"
+            )
+        if kind == PARQUET:
             yield from _parquet_rows(path)
         elif head.lstrip(b"\xef\xbb\xbf \r\n\t").startswith((b"{", b"[")):
             yield from _json_rows(path)
@@ -106,11 +101,7 @@ def _json_rows(path: Path) -> Iterator[Row]:
 
 
 def _parquet_rows(path: Path) -> Iterator[Row]:
-    try:
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-    except ImportError:
-        raise MissingPackageError(f"{path}: Parquet", "pyarrow", "parquet") from None
+    pa, pq = pyarrow_for(f"{path}: Parquet")
     try:
         file = pq.ParquetFile(path)
         yield 0, file.schema_arrow.names

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -33,12 +33,14 @@ def computed_with(options: TrainOptions) -> dict[str, Any]:
 class ResumePoint:
     """A checkpoint: its steps from the run's beginning, how it is computed, and what run it is of.
 
-    `form` says in which number format and on how many threads it began, `parts` in how many parts of a step.
-    So many of its epochs are `begun` and `done`; `order` is what the order of the images follows from.
-    `people` are those of a recognition run; `stopped_early` says that no gain ended it.
+    `content` is all of the file, mapped into memory: a process reads what it takes of it, and not the classes
+    of others. `form` says in which number format and on how many threads it began, `parts` in how many parts
+    of a step. So many of its epochs are `begun` and `done`; `order` is what the order of the images follows
+    from. `people` are those of a recognition run; `stopped_early` says that no gain ended it.
     """
 
     path: Path
+    content: dict[str, Any] = field(repr=False)
     step: int
     form: Form
     parts: int
@@ -48,10 +50,6 @@ class ResumePoint:
     order: dict[str, Any]
     people: tuple[str, ...]
     stopped_early: bool
-
-    def content(self) -> dict[str, Any]:
-        """All of the file; raises as `read_checkpoint`."""
-        return read_checkpoint(self.path)
 
     def require_people(self, people: tuple[str, ...]) -> None:
         """Raises ModelMismatchError, naming one who differs, where the classes are of other people."""
@@ -98,6 +96,7 @@ def resume_point(resume: Path) -> ResumePoint:
     precision, threads, parts = (content[IDENTITY][name] for name in COMPUTED_WITH)
     return ResumePoint(
         path,
+        content,
         content["step"],
         Form(precision, threads),
         parts,

@@ -26,10 +26,10 @@ from face_analysis.training.tasks.task import Task
 class AttributeTask(Task):
     """Losses and validation measures of an attribute network.
 
-    `class_weights` has a weight for each class of race and gender, and for each task of age if these are to
-    be weighted. The validation score is the mean over the attributes of accuracy (race, gender) and
-    1 - MAE / 100 (age: a year counts as one point of accuracy). An attribute that no validation image has a
-    label of has neither a measure nor a part in the score.
+    `class_weights` has a weight for each class of race and gender; `task_weights`, if the tasks of age are to
+    be weighted, one for each of them. The validation score is the mean over the attributes of accuracy (race,
+    gender) and 1 - MAE / 100 (age: a year counts as one point of accuracy). An attribute that no validation
+    image has a label of has neither a measure nor a part in the score.
     """
 
     network: AttributeNetwork
@@ -41,11 +41,12 @@ class AttributeTask(Task):
         options: TrainOptions,
         image_name: Callable[[int], str],
         epoch_steps: int,
+        task_weights: Tensor | None = None,
     ) -> None:
         super().__init__(network, options, image_name, epoch_steps)
         self.attributes = network.attributes
         self.class_weights = class_weights
-        age, task_weights = AGE_LOSSES[network.age_loss], class_weights.get("age")
+        age = AGE_LOSSES[network.age_loss]
         self.age_loss = age.loss if task_weights is None else partial(age.loss, weights=task_weights)
         self.age_threshold_logits = age.threshold_logits
         self.loss_weights = loss_weights(options, self.attributes)

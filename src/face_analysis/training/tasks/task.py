@@ -17,6 +17,7 @@ from face_analysis.errors import NonFiniteLossError
 from face_analysis.images.normalise import normalise
 from face_analysis.models.attributes import AttributeNetwork
 from face_analysis.models.layers import Backbone
+from face_analysis.models.precision import backbone_of
 from face_analysis.training.augment import augment, degrade
 from face_analysis.training.backbone import compile_body, freeze_first_units, recompute_units
 from face_analysis.training.draws import Draws
@@ -74,7 +75,7 @@ class Task(nn.Module):
     @property
     def backbone(self) -> Backbone:
         """The network without heads."""
-        return self.network.backbone if isinstance(self.network, AttributeNetwork) else self.network
+        return backbone_of(self.network)
 
     @property
     def float_type(self) -> torch.dtype:
@@ -98,7 +99,10 @@ class Task(nn.Module):
 
     def forward(self, batch: FaceBatch) -> Tensor:
         """The loss of a training batch over all processes; images that could not be read are not in it."""
-        return self.no_loss() if self.too_few(batch) else self.loss(batch)
+        if int(all_reduce(torch.tensor(len(batch.images)))) >= 2:
+            return self.loss(batch)
+        # No batch norm learns from fewer. A step in which processes add up gradients cannot be left out.
+        return 0 * torch.stack([parameter.sum() for parameter in self.network.parameters()]).sum()
 
     def loss(self, batch: FaceBatch) -> Tensor:
         """The loss of a batch of two images or more, whose parts go to `measured`."""
@@ -143,14 +147,6 @@ class Task(nn.Module):
             with torch.autocast(images.device.type, enabled=False):
                 images = degrade(augment(images, options.jitter, draws), options.degrade, draws)
         return images.to(self.float_type)
-
-    def too_few(self, batch: FaceBatch) -> bool:
-        """Whether fewer than two images could be read, over all processes: no batch norm learns from that."""
-        return int(all_reduce(torch.tensor(len(batch.images)))) < 2
-
-    def no_loss(self) -> Tensor:
-        """0, with gradients of 0: a step in which several processes add up gradients cannot be left out."""
-        return 0 * torch.stack([parameter.sum() for parameter in self.network.parameters()]).sum()
 
     @property
     def steps_of_epochs(self) -> int:
