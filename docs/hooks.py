@@ -1,7 +1,7 @@
-"""What the site has beside docs/: the results, the changelog, and the help of every command.
+"""What the site has beside docs/: results, changelog, notebooks, and the help of every command.
 
-Pages link to each other as they lie in the repository, so that links work there too; here they are brought to
-the places of the site.
+The links of a page are those of the repository, so that they work there too. Here they become links of the
+site.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ from face_analysis.cli.main import run
 
 ROOT = Path(__file__).parents[1]
 LINK = re.compile(r"(?<=\]\()(?!\w+:)([^)#\s]+)")
-SHOWN = (".csv", ".json", ".md", ".png", ".yaml")
+BESIDE = ("results/**/*.*", "examples/*.ipynb", "CHANGELOG.md")
+"""Files of the repository that are in the site too, at the same paths."""
 COLUMNS = "96"
-"""Letters on a line of the help; a screen of 1280 pixels has room for so many."""
+"""Characters on a line of the help; a screen of 1280 pixels has room for these."""
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Add the files of results/, the changelog, and a page of commands for each group."""
-    results = [path for path in sorted((ROOT / "results").rglob("*")) if path.suffix in SHOWN]
-    for path in [*results, ROOT / "CHANGELOG.md"]:
+    """Add the files beside docs/, and a page of commands for each group."""
+    for path in sorted(path for pattern in BESIDE for path in ROOT.glob(pattern)):
         files.append(File.generated(config, path.relative_to(ROOT).as_posix(), abs_src_path=str(path)))
     os.environ["COLUMNS"] = COLUMNS
     for group, commands in GROUPS.items():
@@ -54,7 +54,7 @@ def help_of(command: str) -> str:
 
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """Bring links to where their files are in the site."""
+    """Change links of the repository into links of the site."""
     here = page.file.src_uri
     in_docs = (ROOT / "docs" / here).is_file()
     folder = posixpath.dirname(f"docs/{here}" if in_docs else here)

@@ -237,16 +237,16 @@ def audit(
     """Find copies, labels that contradict each other, and pictures or people that several lists share.
 
     Args:
-        lists: image lists, folders or packed files; those to test on last.
-        source: the folder of the lists' images.
-        people: look for faces of one person in several lists, by SFace; counts faces too.
+        lists: image lists, folders or packed files. Name the test lists last.
+        source: the folder of the images of the lists.
+        people: find faces of one person in several lists, with SFace. This also counts faces.
         faces: count the faces of each image.
-        similarity: from which two pictures are copies, over 0 and at most 1.
-        workers: threads that read images.
+        similarity: two pictures are copies if their similarity is at least this value, over 0 and at most 1.
+        workers: the threads that read images.
 
     Raises:
-        UsageError: for lists of one name, and a similarity out of its range.
-        MissingFileError, ListFormatError, EmptyDataError: for a list that cannot be read.
+        UsageError: if two lists have the same name, or if the similarity is out of its range.
+        MissingFileError, ListFormatError, EmptyDataError: if a list cannot be read.
     """
     if not 0 < similarity <= 1:
         raise UsageError(f"similarity={similarity}: must be over 0 and at most 1")

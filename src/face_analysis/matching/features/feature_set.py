@@ -143,7 +143,7 @@ class FeatureSet:
 
     @property
     def name(self) -> str:
-        """What messages call the set: its folder, or that it is in memory."""
+        """The name of the set in messages: its folder, or a text if it is in memory."""
         return "the feature set in memory" if self.folder is None else str(self.folder)
 
     def __len__(self) -> int:
@@ -154,18 +154,18 @@ class FeatureSet:
 
     @property
     def size(self) -> int:
-        """How many numbers an embedding has, D."""
+        """The number of values of an embedding, D."""
         return int(self.embeddings.shape[1])
 
     @property
     def paths(self) -> list[str]:
-        """The image of each row."""
+        """The path of the image of each row."""
         return self.columns[PATH]
 
     def read(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
-        """These of the N rows as an array of their own, (R, D).
+        """The embeddings of these rows (R,), 0 to N - 1, as a new array (R, D).
 
-        Those on disk are read from the file, as pages of the mapped array would stay in the process's memory.
+        Rows on disk are read from the file, because pages of the mapped array would stay in memory.
         """
         size, rows = self.size, self.rows[rows]
         if self.folder is None:
@@ -181,15 +181,15 @@ class FeatureSet:
         return found
 
     def with_columns(self, columns: Mapping[str, list[str]]) -> FeatureSet:
-        """The set with these columns of N strings, in the place of those of the same names."""
+        """The set with these columns of N strings. They replace columns of the same name."""
         return replace(self, columns={**self.columns, **columns})
 
     def without(self, rows: Collection[int]) -> FeatureSet:
-        """The set but for these of its rows."""
+        """The set without these rows, 0 to N - 1."""
         return self.only(np.setdiff1d(np.arange(len(self)), np.fromiter(rows, np.int64, len(rows))))
 
     def only(self, rows: NDArray[np.int64]) -> FeatureSet:
-        """These of the N rows, in this order."""
+        """The set with these rows alone, 0 to N - 1, in this order."""
         columns = {name: [values[row] for row in rows.tolist()] for name, values in self.columns.items()}
         return replace(self, columns=columns, rows=self.rows[rows])
 
