@@ -208,7 +208,7 @@ class Photo(_Comparable):
     pixels: Image | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """The path, the faces as in `Face.to_dict`, and the reason if the photo could not be used, for JSON."""
+        """The path, the faces as in `Face.to_dict`, and the reason if it could not be used, for JSON."""
         unused = {} if self.unused is None else {"reason": self.unused.reason}
         return {"path": self.path, "faces": [face.to_dict() for face in self.faces], **unused}
 
