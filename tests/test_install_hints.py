@@ -65,4 +65,4 @@ def test_extras_in_the_code_are_those_of_the_project() -> None:
 
 
 def test_the_core_is_small() -> None:
-    assert len(PROJECT["dependencies"]) <= 11
+    assert len(PROJECT["dependencies"]) <= 10

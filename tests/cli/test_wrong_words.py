@@ -106,7 +106,7 @@ def test_a_word_too_many_is_named(said: Said, command: str) -> None:
         ("train -head arcface", "did you mean `--head`?"),
         ("train -batch 3", "did you mean `--batch_size`?"),
         ("extract -source photos -d x", "did you mean `--source`?"),
-        ("predict --fmr 0.1", "`--fmr` is an option of `match` and `report`, not of `predict`"),
+        ("predict --fmr 0.1", "`--fmr` is an option of `compare`, `match` and `report`, not of `predict`"),
         ("extract -o x", "`-o` is an option of `demo`, `match` and `search`, not of `extract`"),
         ("align --dest chips photos", "DEST is given as a word, without an option"),
         ("extract photos -d x", "such as `--source photos`"),

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 from face_analysis.cli.parser import parse
 from face_analysis.errors import UsageError
 from face_analysis.machine import MachineOptions, check_machine
-from face_analysis.options import Opt
+from face_analysis.options import Opt, Range
 
 
 @dataclass(frozen=True)
@@ -21,8 +21,14 @@ class CompareOptions(MachineOptions):
     model: Annotated[
         str, Opt("model of embeddings: sface, a .safetensors file of recognition, or an .onnx file", "-m")
     ] = "sface"
-    fmr: Annotated[float, Opt("false match rate of the decision: 1e-2, 1e-3, 1e-4 or 1e-5; for sface")] = 1e-3
-    threshold: Annotated[float | None, Opt("in its place: score from which two faces are one person")] = None
+    fmr: Annotated[
+        float,
+        Opt("false match rate of the decision: 1e-2, 1e-3, 1e-4 or 1e-5; for sface"),
+        Range(over=0, high=1),
+    ] = 1e-3
+    threshold: Annotated[
+        float | None, Opt("in its place: score from which two faces are one person"), Range(-1, 1)
+    ] = None
     card: Annotated[Path | None, Opt("in its place: threshold.json of a match")] = None
     aligned: Annotated[bool, Opt("the images are aligned faces: search none")] = False
     format: Annotated[Literal["words", "json"], Opt("of what is printed")] = "words"

@@ -1,20 +1,17 @@
 """From the words after a command's name, and configuration files, to the dataclass of its options.
 
-`parse` tells the way: words are sorted by option (`words.py`), joined with what the files give, checked
-(`Given`), and converted by jsonargparse. `wrong_words.py` says what is wrong.
+`parse` tells the way: words are sorted by option (`words.py`), joined with what the files give, checked and
+converted (`Given`). `wrong_words.py` says what is wrong.
 """
 
 from __future__ import annotations
 
 import argparse
-import re
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
-
-from jsonargparse import ArgumentParser
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from face_analysis.cli.commands import COMMANDS, program
 from face_analysis.cli.option_table import CONFIG, Option, option_table
@@ -28,7 +25,8 @@ if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
 T = TypeVar("T", bound="DataclassInstance")
-VALUE_ERROR = re.compile(r'Parser key "(\w+)".*(?:Got|Given) value: (.*)', re.DOTALL)
+BESIDE_WORDS: Mapping[Any, tuple[type, ...]] = {int: (int,), float: (int, float), Path: (Path,)}
+"""What the types of options are made from beside words; a file of YAML has numbers of its own."""
 
 
 def parse(command: str, options: type[T], arguments: Sequence[str]) -> T:
@@ -44,13 +42,10 @@ def parse(command: str, options: type[T], arguments: Sequence[str]) -> T:
         sys.exit(0)
     words = sort_words(table, arguments, wrong)
     given = Given(table, words, read_configs(words.configs, table, wrong), wrong)
-    try:
-        namespace = _parser(command, table).parse_object(given.values())
-    except _ParseError as error:
-        raise given.translated(str(error)) from error
-    values = {name: getattr(namespace, name) for name in table if name != CONFIG}
-    known = {name: value for name, value in values.items() if value is not None}
-    parsed = options(**{name: tuple(v) if isinstance(v, list) else v for name, v in known.items()})
+    values = {name: given.converted(table[name], value) for name, value in given.values().items()}
+    parsed = options(
+        **{name: value for name, value in values.items() if name != CONFIG and value is not None}
+    )
     check_ranges(parsed, given.shown)
     return parsed
 
@@ -108,13 +103,27 @@ class Given:
             raise self.wrong.value(option, ", ".join(map(str, given)), self._file(option.name))
         return value
 
-    def translated(self, message: str) -> UsageError:
-        """The error for what jsonargparse says of a value."""
-        match = VALUE_ERROR.search(message)
-        if match is None or match[1] not in self.table:
-            return UsageError(message)
-        name, value = match.groups()
-        return self.wrong.value(self.table[name], value, self._file(name))
+    def converted(self, option: Option, value: Any) -> Any:
+        """The value as the option's type; of an option with many values a tuple. Raises UsageError."""
+        if option.many:
+            return tuple(self._of_kind(option, item) for item in value)
+        return None if value is None and option.default is None else self._of_kind(option, value)
+
+    def _of_kind(self, option: Option, value: Any) -> Any:
+        """A word, or what a file has in its place, as a number, a path, text or one of the choices."""
+        kind = option.kind
+        try:
+            if option.switch or value in option.choices:
+                return value
+            if (
+                option.choices
+                or isinstance(value, bool)
+                or not isinstance(value, (str, *BESIDE_WORDS.get(kind, ())))
+            ):
+                raise ValueError
+            return kind(value)
+        except ValueError:
+            raise self.wrong.value(option, str(value), self._file(option.name)) from None
 
     def shown(self, name: str, value: object) -> str:
         """An option with its value, as it stands in its file or on the command line."""
@@ -125,22 +134,12 @@ class Given:
         return None if name in self.words.values or name not in self.files else self.files[name][0]
 
 
-class _ParseError(Exception):
-    """What jsonargparse says about a value."""
-
-
-class _Parser(ArgumentParser):
-    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
-        raise _ParseError(message) from ex
-
-
-def _parser(command: str, table: Mapping[str, Option]) -> ArgumentParser:
-    parser = _Parser(
+def _parser(command: str, table: Mapping[str, Option]) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
         prog=program(command),
         usage=usage(command, table),
         description=COMMANDS.get(command, ""),
         formatter_class=argparse.HelpFormatter,
-        print_config=None,
     )
     needed = parser.add_argument_group("needed")
     for option in table.values():
@@ -150,39 +149,18 @@ def _parser(command: str, table: Mapping[str, Option]) -> ArgumentParser:
 
 
 def _settings(option: Option) -> dict[str, Any]:
+    """What argparse needs to show the option in the help."""
     settings: dict[str, Any] = {"help": _help(option)}
-    if option.default is not MISSING and not (option.opt.positional and option.default is None):
-        many = isinstance(option.default, tuple)
-        settings["default"] = list(option.default) if many else option.default
-    elif not option.opt.positional:
-        settings["required"] = True
     if option.switch:
         return settings | {"action": "store_true"}
-    plain = TEXTS.get(option.kind, option.kind if option.many else option.hint)
-    settings |= {"metavar": option.metavar, "type": plain}
+    settings["metavar"] = option.metavar
+    if not option.opt.positional:
+        settings["required"] = option.required
     if option.many:
         settings["nargs"] = "*" if option.opt.positional else "+"
     elif option.opt.positional and not option.required:
         settings["nargs"] = "?"
     return settings
-
-
-def _text(value: object) -> str | None:
-    """A word as it is; jsonargparse would read it as YAML, where `null` is none and not all names can be."""
-    if value is None or isinstance(value, str):
-        return value
-    raise ValueError(f"Got value: {value}")
-
-
-def _path(value: object) -> Path | None:
-    """The path that a word names."""
-    if isinstance(value, Path):
-        return value
-    text = _text(value)
-    return None if text is None else Path(text)
-
-
-TEXTS = {str: _text, Path: _path}
 
 
 def _help(option: Option) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import torch
@@ -46,9 +45,8 @@ class AttributeTask(Task):
         super().__init__(network, options, image_name, epoch_steps)
         self.attributes = network.attributes
         self.class_weights = class_weights
-        age = AGE_LOSSES[network.age_loss]
-        self.age_loss = age.loss if task_weights is None else partial(age.loss, weights=task_weights)
-        self.age_threshold_logits = age.threshold_logits
+        self.task_weights = task_weights
+        self.age = AGE_LOSSES[network.age_loss]
         self.loss_weights = loss_weights(options, self.attributes)
         losses = (f"train_loss_{name}" for name in self.attributes)
         measures = (measure_name(name) for name in self.attributes)
@@ -73,13 +71,16 @@ class AttributeTask(Task):
         return replicated_loss(total)
 
     def _losses(self, logits: dict[Attribute, Tensor], labels: Tensor) -> dict[Attribute, Tensor]:
-        smoothing = self.options.label_smoothing
-        return {
-            name: self.age_loss(logits[name], own)
-            if name == "age"
-            else weighted_cross_entropy(logits[name], own, self.class_weights[name], smoothing)
-            for name, own in zip(self.attributes, labels.unbind(1), strict=True)
-        }
+        pairs = zip(self.attributes, labels.unbind(1), strict=True)
+        return {name: self._loss(name, logits[name], own) for name, own in pairs}
+
+    def _loss(self, name: Attribute, logits: Tensor, labels: Tensor) -> Tensor:
+        if name != "age":
+            smoothing = self.options.label_smoothing
+            return weighted_cross_entropy(logits, labels, self.class_weights[name], smoothing)
+        if self.task_weights is not None:
+            return self.age.loss(logits, labels, self.task_weights)
+        return self.age.loss(logits, labels)
 
     def begin_validation(self) -> None:
         """Start sums of (correct images or absolute error, known images), a row an attribute."""
@@ -94,7 +95,7 @@ class AttributeTask(Task):
             labels = batch.labels[:, column]
             known = labels >= 0
             if name == "age":
-                measure = (expected_age(self.age_threshold_logits(logits[name])) - labels).abs()
+                measure = (expected_age(self.age.threshold_logits(logits[name])) - labels).abs()
             else:
                 measure = (logits[name].argmax(dim=1) == labels).double()
             self.sums[column, 0] += float((measure * known).sum())

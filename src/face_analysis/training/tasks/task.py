@@ -99,10 +99,7 @@ class Task(nn.Module):
 
     def forward(self, batch: FaceBatch) -> Tensor:
         """The loss of a training batch over all processes; images that could not be read are not in it."""
-        if int(all_reduce(torch.tensor(len(batch.images)))) >= 2:
-            return self.loss(batch)
-        # No batch norm learns from fewer. A step in which processes add up gradients cannot be left out.
-        return 0 * torch.stack([parameter.sum() for parameter in self.network.parameters()]).sum()
+        return self.no_loss() if self.too_few(batch) else self.loss(batch)
 
     def loss(self, batch: FaceBatch) -> Tensor:
         """The loss of a batch of two images or more, whose parts go to `measured`."""
@@ -147,6 +144,14 @@ class Task(nn.Module):
             with torch.autocast(images.device.type, enabled=False):
                 images = degrade(augment(images, options.jitter, draws), options.degrade, draws)
         return images.to(self.float_type)
+
+    def too_few(self, batch: FaceBatch) -> bool:
+        """Whether fewer than two images could be read, over all processes: no batch norm learns from that."""
+        return int(all_reduce(torch.tensor(len(batch.images)))) < 2
+
+    def no_loss(self) -> Tensor:
+        """0, with gradients of 0: a step in which several processes add up gradients cannot be left out."""
+        return 0 * torch.stack([parameter.sum() for parameter in self.network.parameters()]).sum()
 
     @property
     def steps_of_epochs(self) -> int:
