@@ -29,12 +29,15 @@ def pytest_runtest_teardown() -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    if os.environ.get(FACES):
-        return
-    skip = pytest.mark.skip(reason=f"set {FACES} to a folder of real faces to run it")
+    lacking = {}
+    if not os.environ.get(FACES):
+        lacking["faces"] = f"set {FACES} to a folder of real faces to run it"
+    if not torch.cuda.is_available():
+        lacking["gpu"] = "there is no GPU that torch can use"
     for item in items:
-        if item.get_closest_marker("faces"):
-            item.add_marker(skip)
+        for marker, reason in lacking.items():
+            if item.get_closest_marker(marker):
+                item.add_marker(pytest.mark.skip(reason=reason))
 
 
 @pytest.fixture(scope="session", autouse=True)

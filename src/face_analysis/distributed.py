@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeVar
 
 import torch
@@ -35,14 +36,36 @@ def all_reduce_sum(values: Tensor) -> Tensor:
     return result
 
 
-def all_gather_rows(rows: Tensor) -> Tensor:
-    """(N, ...) -> the rows of all processes, in their order; their numbers N may differ.
+def all_gather_rows(rows: Tensor, counts: Sequence[int]) -> Tensor:
+    """(N, ...) -> the rows of all processes, in their order.
 
-    The gradient of a process's own rows is the sum of what all processes have of it, times their number: they
+    `counts` are the numbers N of all processes, in the host's memory, so that none waits for its device. The
+    gradient of a process's own rows is the sum of what all processes have of it, times their number: they
     then average the gradients of the weights, which are to be sums.
     """
-    result: Tensor = _Gathered.apply(rows) if world_size() > 1 else rows  # type: ignore[no-untyped-call]
+    result: Tensor = _Gathered.apply(rows, counts) if world_size() > 1 else rows  # type: ignore[no-untyped-call]
     return result
+
+
+def begin_gather_count(count: int) -> Callable[[], tuple[int, ...]]:
+    """Begin to tell all processes a number; gives what waits for those of all, in their order."""
+    if world_size() == 1:
+        return lambda: (count,)
+    counts = [torch.empty(1, dtype=torch.int64) for _ in range(world_size())]
+    work = dist.all_gather(counts, torch.tensor([count]), async_op=True)
+
+    def gathered() -> tuple[int, ...]:
+        work.wait()
+        return tuple(int(each) for each in counts)
+
+    return gathered
+
+
+def all_reduce_largest(*numbers: int) -> list[int]:
+    """The largest of each number over all processes, in one message."""
+    if world_size() == 1:
+        return list(numbers)
+    return all_reduce(torch.tensor(numbers), dist.ReduceOp.MAX).tolist()
 
 
 def broadcast_from_rank0(value: T) -> T:
@@ -51,6 +74,13 @@ def broadcast_from_rank0(value: T) -> T:
     if world_size() > 1:
         dist.broadcast_object_list(values)
     return values[0]
+
+
+def broadcast_tensors_from_rank0(tensors: Iterable[Tensor]) -> None:
+    """Give every process the numbers that the first process has in these, in place."""
+    if world_size() > 1:
+        for tensor in tensors:
+            dist.broadcast(tensor, 0)
 
 
 def all_gather_objects(value: T) -> list[T]:
@@ -84,18 +114,15 @@ class _Summed(torch.autograd.Function):
 
 class _Gathered(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, rows: Tensor) -> Tensor:
-        counts = torch.zeros(world_size(), dtype=torch.int64, device=rows.device)
-        counts[rank()] = len(rows)
-        ctx.counts = all_reduce(counts).tolist()
-        longest = max(ctx.counts)
-        padded = torch.cat([rows, rows.new_zeros(longest - len(rows), *rows.shape[1:])])
-        parts = [torch.empty_like(padded) for _ in ctx.counts]
+    def forward(ctx: Any, rows: Tensor, counts: Sequence[int]) -> Tensor:
+        ctx.counts = list(counts)
+        padded = torch.cat([rows, rows.new_zeros(max(counts) - len(rows), *rows.shape[1:])])
+        parts = [torch.empty_like(padded) for _ in counts]
         dist.all_gather(parts, padded)
-        return torch.cat([part[:count] for part, count in zip(parts, ctx.counts, strict=True)])
+        return torch.cat([part[:count] for part, count in zip(parts, counts, strict=True)])
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
         own = torch.split(all_reduce(gradient.contiguous().clone()), ctx.counts)[rank()]
-        return own * len(ctx.counts)
+        return own * len(ctx.counts), None

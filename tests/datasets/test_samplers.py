@@ -36,6 +36,18 @@ def test_several_processes_together_see_the_batches_of_one(world: int, count: in
         assert sorted(batch) == sorted(chain(*(share[step] for share in shares)))
 
 
+@pytest.mark.parametrize("world", [2, 3, 8])
+def test_no_process_gets_one_row_alone_of_a_batch(world: int) -> None:
+    """Batch norm cannot learn from one: here of every size from 2 rows on."""
+    for size in range(2, 3 * world):
+        shares = [
+            epoch(GlobalBatches(size, size, shuffle=True, rank=rank, world=world))[0] for rank in range(world)
+        ]
+        assert sorted(chain(*shares)) == list(range(size))
+        assert 1 not in map(len, shares)
+        assert max(map(len, shares)) <= max(3, -(-size // world))
+
+
 def test_a_start_skips_rows_once() -> None:
     batches = GlobalBatches(40, 8, shuffle=True)
     whole = list(batches)

@@ -86,7 +86,7 @@ def test_seed_and_turn_are_not_mistaken_for_each_other() -> None:
     assert not np.array_equal(columns(1, 2, "flip"), columns(2, 1, "flip"))
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.gpu
 def test_a_gpu_draws_the_same_numbers() -> None:
     draws = Draws(7, 3, torch.arange(10_000))
     on_gpu = Draws(7, 3, draws.indices.cuda())

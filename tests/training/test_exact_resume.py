@@ -22,7 +22,7 @@ from tests.training.runs import content, same, saved
 pytestmark = pytest.mark.skipif(torch.cuda.is_available(), reason="to the last bit on the CPU")
 MakeOptions = Callable[..., TrainOptions]
 KILLS = 10
-POINTS = ("_train_part", "_backward", "_step", "_record", "_rest", "_validate", "_content", "_save")
+POINTS = ("_train_part", "_backward", "_step", "_note", "_read", "_rest", "_validate", "_content", "_save")
 """Methods of the loop before and after which a run is killed."""
 
 

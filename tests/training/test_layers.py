@@ -31,7 +31,8 @@ def run() -> dict[str, Tensor]:
     synchronise_batch_norms(net, torch.device("cpu"))
     own = images()[rank() :: world_size()]
     net(own * 2)
-    found = all_gather_rows(net(own))
+    counts = [len(range(process, 7, world_size())) for process in range(world_size())]
+    found = all_gather_rows(net(own), counts)
     order = torch.cat([torch.arange(7)[process :: world_size()] for process in range(world_size())])
     replicated_loss(loss_of(found[order.argsort()])).backward()
     grads = {}

@@ -37,13 +37,13 @@ def batch(rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, Draws]:
 
 def own_part() -> dict[str, Any]:
     rows = torch.arange(COUNT)[rank() :: 3]
-    images, labels = mixed(*batch(rows), 0.75)
+    images, labels = mixed(*batch(rows), 0.75, [4, 4, 3])
     return {"rows": rows, "images": images, "labels": labels}
 
 
 def test_every_image_is_another_ones_partner_and_brings_its_labels() -> None:
     rows = torch.arange(COUNT)
-    images, labels = mixed(*batch(rows), 0.75)
+    images, labels = mixed(*batch(rows), 0.75, [COUNT])
     partners = labels[:, 0]
     assert sorted(partners.tolist()) == rows.tolist()
     assert not (partners == rows).any()
@@ -52,7 +52,7 @@ def test_every_image_is_another_ones_partner_and_brings_its_labels() -> None:
 
 
 def test_partners_do_not_depend_on_the_number_of_processes(tmp_path: Path) -> None:
-    alone, labels = mixed(*batch(torch.arange(COUNT)), 0.75)
+    alone, labels = mixed(*batch(torch.arange(COUNT)), 0.75, [COUNT])
     parts = together(own_part, 3, tmp_path)
     everyone = torch.cat([part["rows"] for part in parts])
     for part in parts:

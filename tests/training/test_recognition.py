@@ -197,7 +197,7 @@ def test_a_broken_image_is_recorded_and_the_rest_learnt(
     [
         ({"sample_rate": 0.0}, UsageError, "--sample_rate"),
         ({"head": "adacos", "sample_rate": 0.5}, UsageError, "adacos"),
-        ({"precision": "16-mixed"}, UsageError, "--precision 16-mixed"),
+        ({"precision": "bf16-true"}, UsageError, "--precision bf16-true"),
         ({"images_per_person": 2}, UsageError, "--images_per_person 2"),
         ({"accumulate": 2}, UsageError, "--accumulate 2"),
         ({"num_classes": 3}, UsageError, "--num_classes 3"),

@@ -27,18 +27,23 @@ class FaceBatch(NamedTuple):
     """Images that could be read, and those that could not.
 
     `images` uint8 (N, 3, H, W) RGB in channels-last memory; `labels` int64 (N, columns), -1 unknown;
-    `indices` int64 (N,), rows of the source; `failures` the unreadable ones, so N may be 0.
+    `indices` int64 (N,), rows of the source; `failures` the unreadable ones, so N may be 0. A batch that was
+    moved by `to` has `rows` too: the indices in host memory, which can be read without waiting for a device.
+    `counts` are the numbers N of all processes that train together, in their order; empty with one process.
     """
 
     images: Tensor
     labels: Tensor
     indices: Tensor
     failures: list[ImageFailure]
+    rows: NDArray[np.int64] | None = None
+    counts: tuple[int, ...] = ()
 
     def to(self, *args: Any, **kwargs: Any) -> FaceBatch:
-        """The batch with its tensors moved, as `Tensor.to`; Fabric calls it."""
+        """The batch with its tensors moved, as `Tensor.to`."""
+        rows = self.indices.numpy() if self.rows is None else self.rows
         images, labels, indices = (tensor.to(*args, **kwargs) for tensor in self[:3])
-        return FaceBatch(images, labels, indices, self.failures)
+        return FaceBatch(images, labels, indices, self.failures, rows, self.counts)
 
 
 def collate(batch: FaceBatch) -> FaceBatch:

@@ -19,7 +19,8 @@ class GlobalBatches(Sampler[list[int]]):
     a run was cut. `start` is how many of its `total` rows the next iteration leaves out, for they have been
     seen, in batches of whatever size: it begins with the rest of the batch that these end in. When shuffled,
     a rest of one row comes with the batch after it, and a last batch of one row gets another from the epoch's
-    beginning, since batch norm cannot learn from one; a process may get none.
+    beginning, since batch norm cannot learn from one. No process gets one row alone of a batch of two or
+    more; some may get none.
     """
 
     def __init__(
@@ -59,7 +60,8 @@ class GlobalBatches(Sampler[list[int]]):
             seen = end
             if self.shuffle and len(batch) < 2:
                 batch = torch.cat([batch, order])[:2]
-            yield batch[self.rank :: self.world].tolist()
+            sharing = max(1, min(self.world, len(batch) // 2))
+            yield batch[self.rank :: sharing].tolist() if self.rank < sharing else []
 
     def _batch(self, rows: torch.Tensor) -> torch.Tensor:
         """The rows (N,) of a batch, in which every n-th goes to one process."""

@@ -58,7 +58,7 @@ class _Cosines(torch.autograd.Function):
         return scaled @ class_weights, to_class_weights.addcmul_(class_weights, along[:, None], value=-1)
 
 
-def softmax_logits(cosines: Tensor, labels: Tensor, scale: float = SCALE) -> Tensor:
+def softmax_logits(cosines: Tensor, labels: Tensor, scale: float | Tensor = SCALE) -> Tensor:
     """scale * cos: softmax on normalised embeddings and class weights, without a margin.
 
     Wang et al. 2017, NormFace (arXiv 1704.06369), eq. 6.

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from functools import cache
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from face_analysis.distributed import all_gather_rows, rank
-from face_analysis.training.draws import Draws
+from face_analysis.training.draws import Draws, sent
 
 BLOCK = 8
 LUMINANCE = torch.tensor(
@@ -57,29 +60,35 @@ def degrade(images: Tensor, strength: float, draws: Draws) -> Tensor:
     """Spoil images (N, 3, H, W) in -1 to 1; each way takes each image with probability `strength` / 3.
 
     The ways: lower resolution (shrunk by 1.5 to 4 and enlarged), JPEG of quality 20 to 80, colour (saturation
-    0 to 1.6, each channel times 0.85 to 1.15), and a rectangle of noise over 4 to 16 % of the area.
+    0 to 1.6, each channel times 0.85 to 1.15), and a rectangle of noise over 4 to 16 % of the area. The host
+    draws which images a way takes, so that it does not wait for the device.
     """
     if strength == 0:
         return images
     images = images.clone()
-    taken = draws.uniform("ways", len(WAYS)) < strength / 3
-    for way, column in zip(WAYS, taken.unbind(1), strict=True):
-        chosen = torch.nonzero(column).flatten()
+    taken = draws.on_host("ways", len(WAYS)) < strength / 3
+    for way, column in zip(WAYS, taken.T, strict=True):
+        chosen = torch.from_numpy(np.flatnonzero(column))
         if len(chosen):
-            images[chosen] = way(images[chosen], draws[chosen])
+            places = sent(chosen, images.device)
+            images[places] = way(images[places], draws[chosen])
     return images
 
 
 def coarse(images: Tensor, draws: Draws) -> Tensor:
     """Images (N, 3, H, W), each shrunk by a factor of 1.5 to 4 and enlarged to its size."""
     height, width = images.shape[2:]
-    sizes = torch.round(height / draws.uniform("coarse", 1, 1.5, 4.0)[:, 0]).long().clamp(min=1)
-    spoilt = torch.empty_like(images)
-    for size in sorted(set(sizes.tolist())):
-        same = sizes == size
+    factors = draws.on_host("coarse", 1, 1.5, 4.0)[:, 0]
+    heights = np.maximum(np.round(np.reciprocal(factors) * np.float32(height)), 1).astype(np.int64)
+    order = sent(torch.from_numpy(np.argsort(heights, kind="stable")), images.device)
+    sorted_images, spoilt = images[order], torch.empty_like(images)
+    start = 0
+    for size, count in zip(*(each.tolist() for each in np.unique(heights, return_counts=True)), strict=True):
+        same = slice(start, start + count)
         small = [size, max(1, round(width * size / height))]
-        shrunk = F.interpolate(images[same], small, mode="bilinear", antialias=True)
-        spoilt[same] = F.interpolate(shrunk, [height, width], mode="bilinear")
+        shrunk = F.interpolate(sorted_images[same], small, mode="bilinear", antialias=True)
+        spoilt[order[same]] = F.interpolate(shrunk, [height, width], mode="bilinear")
+        start += count
     return spoilt
 
 
@@ -110,8 +119,8 @@ def jpeg(images: Tensor, quality: Tensor) -> Tensor:
 def _quantised(planes: Tensor, percent: Tensor) -> Tensor:
     """(N, C, H, W) with each 8x8 block's frequencies rounded to steps of the table times `percent`."""
     count, channels, height, width = planes.shape
-    cosines = _cosines(planes.device)
-    step = (LUMINANCE.to(planes.device).view(1, 1, 1, BLOCK, 1, BLOCK) * percent / 100).clamp(min=1)
+    cosines, luminance = _tables(planes.device)
+    step = (luminance.view(1, 1, 1, BLOCK, 1, BLOCK) * percent / 100).clamp(min=1)
     blocks = planes.reshape(count, channels, height // BLOCK, BLOCK, width // BLOCK, BLOCK)
     spectrum: Tensor = torch.einsum("ui,ncaibj,vj->ncaubv", cosines, blocks, cosines)
     rounded = torch.round(spectrum / step) * step
@@ -119,12 +128,13 @@ def _quantised(planes: Tensor, percent: Tensor) -> Tensor:
     return values.reshape(planes.shape)
 
 
-def _cosines(device: torch.device) -> Tensor:
-    """The orthonormal cosine transform of 8 values, a row a frequency."""
+@cache
+def _tables(device: torch.device) -> tuple[Tensor, Tensor]:
+    """The orthonormal cosine transform of 8 values, a row a frequency, and LUMINANCE."""
     frequency, place = torch.meshgrid(torch.arange(BLOCK), torch.arange(BLOCK), indexing="ij")
     rows: Tensor = torch.cos(torch.pi * (2 * place + 1) * frequency / (2 * BLOCK)) * (2 / BLOCK) ** 0.5
     rows[0] /= 2**0.5
-    return rows.to(device)
+    return sent(rows, device), sent(LUMINANCE, device)
 
 
 def _colour(images: Tensor, draws: Draws) -> Tensor:
@@ -157,19 +167,21 @@ def _within(side: int, fraction: Tensor, place: Tensor) -> Tensor:
 WAYS = (coarse, _jpeg, _colour, covered)
 
 
-def mixed(images: Tensor, labels: Tensor, draws: Draws, weight: float) -> tuple[Tensor, Tensor]:
+def mixed(
+    images: Tensor, labels: Tensor, draws: Draws, weight: float, counts: Sequence[int]
+) -> tuple[Tensor, Tensor]:
     """Mix each image (n, ...) with its partner in the global batch, and give the partners' labels.
 
     The images given have this `weight`, 0 to 1, in the mixed ones (n, ...); labels (n, columns) become those
     of the partners of all processes' images (N, columns). Every image has another partner; it follows from
-    the draws, whatever process has the image.
+    the draws, whatever process has the image. `counts` are the numbers n of all processes.
     """
-    order = torch.argsort(all_gather_rows(draws.uniform("partner", 1)[:, 0]), stable=True)
+    order = torch.argsort(all_gather_rows(draws.uniform("partner", 1)[:, 0], counts), stable=True)
     partners = torch.empty_like(order)
     partners[order] = order.roll(1)
-    here = all_gather_rows(torch.full_like(draws.indices, rank())) == rank()
-    others = all_gather_rows(images)[partners[here]]
-    return weight * images + (1 - weight) * others, all_gather_rows(labels)[partners]
+    first = sum(counts[: rank()])
+    others = all_gather_rows(images, counts)[partners[first : first + len(images)]]
+    return weight * images + (1 - weight) * others, all_gather_rows(labels, counts)[partners]
 
 
 def mixing_weight(strength: float, seed: int, step: int) -> float:
@@ -177,8 +189,7 @@ def mixing_weight(strength: float, seed: int, step: int) -> float:
 
     Devroye 1996, Random Variate Generation in One Line of Code (Winter Simulation Conference).
     """
-    numbers = Draws(seed, step, torch.zeros(1, dtype=torch.int64)).uniform("mixup", 2)
-    first, second = numbers[0].tolist()
+    first, second = Draws(seed, step, torch.zeros(1, dtype=torch.int64)).on_host("mixup", 2)[0].tolist()
     power = (1 - first) ** (1 / strength)  # of a number over 0
     cosine = math.cos(2 * math.pi * second)
     spread = (1 - power) / (power + (1 - power) * cosine**2)

@@ -78,10 +78,10 @@ def _check_recognition(options: TrainOptions) -> None:
             f"--images_per_person {options.images_per_person}: does not divide --batch_size "
             f"{options.batch_size}"
         )
-    if options.precision in ("16-mixed", "bf16-true"):
+    if options.precision == "bf16-true":
         raise UsageError(
-            f"--precision {options.precision}: recognition trains in bf16-mixed or 32-true; its margins need "
-            "float32, and its class weights no scaled gradients"
+            "--precision bf16-true: recognition trains in 32-true, bf16-mixed or 16-mixed; its margins need "
+            "float32"
         )
     if options.balance or options.label_smoothing or options.loss_weights or options.mixup:
         raise UsageError("--balance, --label_smoothing, --loss_weights and --mixup are for attributes")

@@ -21,6 +21,7 @@ from face_analysis.distributed import rank, world_size
 from face_analysis.errors import EmptyDataError, UnreadableImageError, UsageError
 from face_analysis.files import first_reasons
 from face_analysis.images.chips import ChipMaker
+from face_analysis.machine import device_of
 from face_analysis.training.options import TrainOptions
 
 IMAGES, TOTAL, ORDER = "images", "total", "order"
@@ -49,7 +50,8 @@ class PairImages(Dataset[FaceBatch]):
 class BatchLoader(DataLoader[FaceBatch]):
     """A loader whose position in its epoch is counted in images, and is part of a checkpoint.
 
-    `order` says what the order of the images follows from, beside the epoch.
+    `order` says what the order of the images follows from, beside the epoch. `pinned` batches lie in memory
+    from which a GPU copies them while it computes.
     """
 
     def __init__(
@@ -58,6 +60,8 @@ class BatchLoader(DataLoader[FaceBatch]):
         batches: GlobalBatches,
         workers: int,
         order: dict[str, Any] | None = None,
+        *,
+        pinned: bool = False,
     ) -> None:
         super().__init__(
             dataset,
@@ -66,6 +70,7 @@ class BatchLoader(DataLoader[FaceBatch]):
             num_workers=workers,
             persistent_workers=workers > 0,
             prefetch_factor=4 if workers else None,
+            pin_memory=pinned,
         )
         self.batches = batches
         self.order = order or {}
@@ -85,7 +90,12 @@ def train_loader(dataset: FaceDataset, options: TrainOptions) -> BatchLoader:
     """Shuffled batches of the training images, each a part of `batch_size`, as the options draw them."""
     drawn = {"seed": options.seed, "balance": options.balance, "images_per_person": options.images_per_person}
     order = {TRAINING_IMAGES: described(dataset), **drawn}
-    return BatchLoader(dataset, _train_batches(dataset, options), options.workers, order)
+    batches = _train_batches(dataset, options)
+    return BatchLoader(dataset, batches, options.workers, order, pinned=_on_gpu(options))
+
+
+def _on_gpu(options: TrainOptions) -> bool:
+    return device_of(options.device).type == "cuda"
 
 
 def described(dataset: FaceDataset | PairImages) -> str:
@@ -111,7 +121,8 @@ def _train_batches(dataset: FaceDataset, options: TrainOptions) -> GlobalBatches
 def val_loader(dataset: FaceDataset | PairImages, options: TrainOptions) -> BatchLoader:
     """The validation images in order; those of a verification set are in memory, and need no workers."""
     batches = GlobalBatches(len(dataset), options.part_size, shuffle=False, rank=rank(), world=world_size())
-    return BatchLoader(dataset, batches, options.workers if isinstance(dataset, FaceDataset) else 0)
+    workers = options.workers if isinstance(dataset, FaceDataset) else 0
+    return BatchLoader(dataset, batches, workers, pinned=_on_gpu(options))
 
 
 def train_dataset(options: TrainOptions, attributes: tuple[Attribute, ...]) -> FaceDataset:

@@ -97,7 +97,7 @@ def fit_to_memory(
             options.batch_size,
             parts,
             estimate.total(_images(options, 1)) / GIB,
-            options.batch_size // parts,
+            options.batch_size // (parts * (1 if options.sync_batchnorm else world_size())),
         )
     return replace(options, accumulate=parts)
 

@@ -80,8 +80,7 @@ def _formats(options: TrainOptions, device: torch.device) -> list[Precision]:
     if options.precision != "auto":
         return [options.precision]
     formats: list[Precision] = ["32-true", "bf16-mixed"]
-    # Recognition's margins need float32, and its class weights no scaled gradients.
-    return [*formats, "16-mixed"] if device.type == "cuda" and not options.recognition else formats
+    return [*formats, "16-mixed"] if device.type == "cuda" else formats
 
 
 def _rates(

@@ -15,11 +15,12 @@ from tqdm import tqdm
 from face_analysis.distributed import rank
 from face_analysis.errors import WriteError
 from face_analysis.files import write_csv
+from face_analysis.training.notes import TRAIN_LOSS
 from face_analysis.training.options import TrainOptions
 from face_analysis.training.saving.run_folder import SCORE, RunFolder
 from face_analysis.training.tasks.task import Position
 
-Measures = Mapping[str, Any]
+Measures = Mapping[str, float]
 
 
 class MetricsLog:
@@ -50,7 +51,7 @@ class MetricsLog:
         """Append a row. Raises WriteError."""
         if self._curves is None:
             return
-        values = {"epoch": epoch, "step": step, **{name: float(value) for name, value in measures.items()}}
+        values = {"epoch": epoch, "step": step, **measures}
         try:
             with self.path.open("a", newline="", encoding="utf-8") as file:
                 writer = csv.DictWriter(file, self.columns, extrasaction="ignore", lineterminator="\n")
@@ -72,7 +73,7 @@ class MetricsLog:
 
 
 def _number(value: float) -> str:
-    return f"{float(value):.9g}" if math.isfinite(value) else ""
+    return f"{value:.9g}" if math.isfinite(value) else ""
 
 
 class Progress:
@@ -105,20 +106,21 @@ class Progress:
                 disable=rank() > 0,
             )
 
-    def update(self, epoch: int, parts: int, measures: Measures) -> None:
-        """Count the images of so many parts of an epoch, and show the loss."""
+    def update(self, epoch: int, parts: int) -> None:
+        """Count the images of so many parts of an epoch."""
         assert self._bar is not None
-        if "train_loss" in measures:
-            self._shown["loss"] = f"{float(measures['train_loss']):.4g}"
         self._bar.set_description(f"epoch {epoch}", refresh=False)
         self._bar.set_postfix(self._shown, refresh=False)
         done = epoch * self.images + min(parts * self.part_size, self.images)
         self._bar.update(done - self._bar.n)
 
+    def trained(self, measures: Measures) -> None:
+        """Show the loss of a step from now on."""
+        if TRAIN_LOSS in measures:
+            self._shown["loss"] = f"{measures[TRAIN_LOSS]:.4g}"
+
     def validated(self, measures: Measures) -> None:
         """Show the measures of a validation from now on."""
         self._shown |= {
-            name.removeprefix("val_"): f"{float(value):.4g}"
-            for name, value in measures.items()
-            if name != SCORE
+            name.removeprefix("val_"): f"{value:.4g}" for name, value in measures.items() if name != SCORE
         }

@@ -52,10 +52,14 @@ def _norms_and_others(part: nn.Module) -> tuple[list[nn.Parameter], list[nn.Para
 
 
 def optimiser_of(groups: list[dict[str, Any]], options: TrainOptions) -> torch.optim.Optimizer:
-    """The optimiser of parameters in groups, each with its settings."""
+    """The optimiser of parameters in groups, each with its settings; it does not wait for the device."""
     if options.optimizer == "adamw":
-        return torch.optim.AdamW(groups, lr=options.step_lr)
-    return torch.optim.SGD(groups, lr=options.step_lr, momentum=options.momentum)
+        return torch.optim.AdamW(groups, lr=options.step_lr, fused=True)
+    optimiser = torch.optim.SGD(groups, lr=options.step_lr, momentum=options.momentum, fused=True)
+    for weight in (weight for group in groups for weight in group["params"]):
+        # torch would leave them undefined where the first step of float16 is left out.
+        optimiser.state[weight]["momentum_buffer"] = torch.zeros_like(weight)
+    return optimiser
 
 
 class Schedule:

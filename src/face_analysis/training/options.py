@@ -158,6 +158,9 @@ class TrainOptions(MachineOptions):
     checkpointing: Annotated[
         bool, Opt("gradient checkpointing: less memory, for the backbone's units are computed twice")
     ] = False
+    sync_batchnorm: Annotated[
+        bool, Opt("several processes: batch norms take mean and variance over the images of all")
+    ] = False
     multi_gpu: Annotated[bool, Opt("use every GPU of the machine", "-m")] = False
     devices: Annotated[int, Opt("GPUs of the machine to use, or without one processes"), Range(low=1)] = 1
     workers: Annotated[int, Opt("processes that load images", "-w"), Range(low=0)] = 4

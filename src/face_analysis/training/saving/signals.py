@@ -9,10 +9,7 @@ from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any, NoReturn, Self
 
-import torch
-import torch.distributed as dist
-
-from face_analysis.distributed import all_reduce, world_size
+from face_analysis.distributed import world_size
 from face_analysis.errors import InterruptedRunError
 
 
@@ -26,6 +23,7 @@ class StopSignals:
         self.checkpoint = checkpoint
         self.process = os.getpid()
         self._received: int | None = None
+        self._agreed = 0
         self._previous: dict[int, Any] = {}
 
     def __enter__(self) -> Self:
@@ -50,17 +48,24 @@ class StopSignals:
         self._received = number
         print("stopping after this step; the run can be resumed with --resume", file=sys.stderr)
 
+    @property
+    def number(self) -> int:
+        """That of the signal that reached this process; 0 where none did."""
+        return self._received or 0
+
+    def agree(self, number: int) -> None:
+        """Take the signal that reached any process, or 0: all stop for it at the same step."""
+        self._agreed = number
+
     def received(self) -> bool:
-        """Whether any process was asked to stop; the signal may reach them at different times."""
-        if world_size() > 1:
-            self._received = int(all_reduce(torch.tensor(self._received or 0), dist.ReduceOp.MAX)) or None
-        return self._received is not None
+        """Whether the run is to stop: one process at once, several when they have agreed."""
+        return bool(self._agreed if world_size() > 1 else self._received)
 
     def end_run(self, step: int) -> NoReturn:
         """Raise InterruptedRunError, which says where the run stopped."""
-        assert self._received is not None
+        number = self._agreed or self.number
         raise InterruptedRunError(
-            self._received,
-            f"stopped by {signal.Signals(self._received).name} at step {step}; saved "
+            number,
+            f"stopped by {signal.Signals(number).name} at step {step}; saved "
             f"{self.checkpoint}: resume it with --resume {self.checkpoint.parent.parent}",
         )

@@ -52,20 +52,27 @@ class AttributeTask(Task):
         measures = (measure_name(name) for name in self.attributes)
         self.logged = ("learning_rate", "train_loss", *losses, SCORE, *measures)
 
+    def prepare(self, device: torch.device) -> None:
+        """Take the weights of the classes to the device too."""
+        super().prepare(device)
+        self.class_weights = {name: weights.to(device) for name, weights in self.class_weights.items()}
+        if self.task_weights is not None:
+            self.task_weights = self.task_weights.to(device)
+
     def loss(self, batch: FaceBatch) -> Tensor:
         """The weighted sum of the losses of the attributes."""
-        images, labels, options = self.augmented(batch), all_gather_rows(batch.labels), self.options
+        counts, options = batch.counts, self.options
+        images, labels = self.augmented(batch), all_gather_rows(batch.labels, counts)
         partners, weight = labels, 1.0
         if options.mixup:
             weight = mixing_weight(options.mixup, options.seed, self.at.step)
-            images, partners = mixed(images, batch.labels, self.draws(batch), weight)
-        logits = {name: all_gather_rows(values) for name, values in self.network(images).items()}
+            images, partners = mixed(images, batch.labels, self.draws(batch), weight, counts)
+        logits = {name: all_gather_rows(values, counts) for name, values in self.network(images).items()}
         losses = self._losses(logits, labels)
         if weight < 1:
             others = self._losses(logits, partners)
             losses = {name: weight * loss + (1 - weight) * others[name] for name, loss in losses.items()}
         total = torch.stack([self.loss_weights[name] * loss for name, loss in losses.items()]).sum()
-        self.require_finite(total, dict(losses.items()), batch)
         parts = {f"train_loss_{name}": loss.detach() for name, loss in losses.items()}
         self.measured |= {"learning_rate": self.at.learning_rate, "train_loss": total.detach(), **parts}
         return replicated_loss(total)
@@ -84,7 +91,8 @@ class AttributeTask(Task):
 
     def begin_validation(self) -> None:
         """Start sums of (correct images or absolute error, known images), a row an attribute."""
-        self.sums = torch.zeros(len(self.attributes), 2, dtype=torch.float64, device="cpu")
+        device = next(self.network.parameters()).device
+        self.sums = torch.zeros(len(self.attributes), 2, dtype=torch.float64, device=device)
 
     def validate(self, batch: FaceBatch, number: int) -> None:
         """Add up what one batch has right."""
@@ -98,8 +106,7 @@ class AttributeTask(Task):
                 measure = (expected_age(self.age.threshold_logits(logits[name])) - labels).abs()
             else:
                 measure = (logits[name].argmax(dim=1) == labels).double()
-            self.sums[column, 0] += float((measure * known).sum())
-            self.sums[column, 1] += int(known.sum())
+            self.sums[column] += torch.stack([(measure * known).sum().double(), known.sum().double()])
 
     def end_validation(self) -> tuple[dict[str, float], float | None]:
         """Each attribute's measure and the score, over all processes."""

@@ -97,7 +97,7 @@ class AdaCos(Softmax):
         """As `Softmax.forward`."""
         others = all_reduce(other_classes(cosines, labels, self.adapted_scale))
         self.adapted_scale = adacos_scale(others, shared_targets(cosines, labels), self.adapted_scale)
-        return softmax_logits(cosines, labels, float(self.adapted_scale))
+        return softmax_logits(cosines, labels, self.adapted_scale)
 
 
 class AdaFace(Softmax):

@@ -11,8 +11,10 @@ from typing import NamedTuple
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+from torch.optim.sgd import sgd
 
 from face_analysis.distributed import rank, world_size
+from face_analysis.training.draws import Draws
 
 FIRST_NORM = 0.01 * 512**0.5
 """The norm of fresh weights, drawn as published: N(0, 0.01^2) in 512 dimensions. Larger ones turn slower."""
@@ -30,10 +32,10 @@ class ClassWeights(nn.Module):
     """This process's part of `classes` classes, each with `subcentres` weight vectors of `size` numbers.
 
     A step takes the weights of all classes of its batch and, at a `rate` below 1, only so many of the others
-    that the fraction `rate` of this process's classes is reached. Only these are moved and decayed, by SGD
-    with a momentum of their own: neither an optimiser nor the exchange of gradients sees them, so nothing of
-    the size of all classes is made in a step. Weights are drawn by class, the same over any number of
-    processes.
+    that the fraction `rate` of this process's classes is reached, or the number of the batch's images where
+    that is larger. Only these are moved and decayed, by SGD with a momentum of their own: neither an
+    optimiser nor the exchange of gradients sees them, so nothing of the size of all classes is made in a
+    step. Weights are drawn by class, the same over any number of processes. No step waits for the device.
     """
 
     weights: Tensor
@@ -69,35 +71,53 @@ class ClassWeights(nn.Module):
         if self.rate >= 1:
             sample = Sample(self.weights.detach().requires_grad_(), None)
         else:
-            rows = self._drawn(torch.unique(labels[labels >= 0]), step)
+            rows = self._drawn(labels, step)
             sample = Sample(self.weights[rows].requires_grad_(), rows)
             labels = torch.where(labels >= 0, torch.searchsorted(rows, labels.clamp(min=0)), -1)
         self._used.append(sample)
         return sample, labels
 
-    def _drawn(self, positives: Tensor, step: int) -> Tensor:
-        count = max(round(self.rate * len(self.own)), len(positives), 1)
-        generator = torch.Generator().manual_seed((self.seed * 1_000_003 + step) * 1_009 + rank())
-        draw = torch.rand(len(self.own), generator=generator).to(positives.device)
-        draw[positives] = 2
-        return draw.topk(count, sorted=False).indices.sort().values
+    def _drawn(self, labels: Tensor, step: int) -> Tensor:
+        own = len(self.own)
+        count = max(round(self.rate * own), min(own, len(labels)))  # known without the labels' values
+        process = torch.full((1,), rank(), device=labels.device)
+        draw = Draws(self.seed, step, process).uniform("classes", own + 1)[0]
+        draw.scatter_(0, torch.where(labels >= 0, labels, own), 2.0)  # those of other processes come last
+        return draw[:own].topk(count, sorted=False).indices.sort().values
+
+    @property
+    def used(self) -> list[Tensor]:
+        """The weights used since the last update, leaves that get gradients."""
+        return [sample.weights for sample in self._used]
 
     @torch.no_grad()
-    def update(self, lr: float, momentum: float, weight_decay: float) -> None:
-        """One step of SGD on the weights used since the last one, each by the sum of its gradients."""
+    def update(self, lr: float, momentum: float, weight_decay: float, overflow: Tensor | None = None) -> None:
+        """One step of SGD on the weights used since the last one, each by the sum of its gradients.
+
+        Where `overflow`, one number on the device, is 1 nothing moves.
+        """
         used, self._used = self._used, []
         used = [sample for sample in used if sample.weights.grad is not None]
         if not used:
             return
         rows, gradient = _summed_gradient(used)
-        if rows is None:
-            self.momenta.mul_(momentum).add_(gradient).add_(self.weights, alpha=weight_decay)
-            self.weights.sub_(self.momenta, alpha=lr)
-            return
-        weights = self.weights[rows]
-        moved = self.momenta[rows].mul_(momentum).add_(gradient).add_(weights, alpha=weight_decay)
-        self.momenta[rows] = moved
-        self.weights[rows] = weights.sub_(moved, alpha=lr)
+        weights = self.weights if rows is None else self.weights[rows]
+        momenta = self.momenta if rows is None else self.momenta[rows]
+        sgd(
+            [weights],
+            [gradient],
+            [momenta],
+            fused=True,  # which alone can leave a step out without the host
+            found_inf=overflow,
+            lr=lr,
+            momentum=momentum,
+            weight_decay=weight_decay,
+            dampening=0.0,
+            nesterov=False,
+            maximize=False,
+        )
+        if rows is not None:
+            self.weights[rows], self.momenta[rows] = weights, momenta
 
     def whole(self) -> dict[str, Tensor]:
         """`centres`, the weights, and `momenta` (classes, K, D) of all processes, on the CPU of the first."""
@@ -187,7 +207,8 @@ def _summed_gradient(used: list[Sample]) -> tuple[Tensor | None, Tensor]:
     gradients = [sample.weights.grad for sample in used if sample.weights.grad is not None]
     if len(used) == 1:
         return used[0].rows, gradients[0]
-    everyones = torch.cat([sample.rows for sample in used if sample.rows is not None])
-    rows, places = torch.unique(everyones, return_inverse=True)
-    total = gradients[0].new_zeros(len(rows), *gradients[0].shape[1:])
-    return rows, total.index_add_(0, places, torch.cat(gradients))
+    rows = torch.cat([sample.rows for sample in used if sample.rows is not None])
+    # A class of several parts stays in several rows, each with the sum: to join them, the host would wait.
+    places = torch.searchsorted(rows.sort().values, rows)
+    gradient = torch.cat(gradients)
+    return rows, torch.zeros_like(gradient).index_add_(0, places, gradient)[places]

@@ -72,14 +72,14 @@ class RecognitionTask(Task):
         """The head's loss over the classes of all processes."""
         raw = self.network.raw(self.augmented(batch))
         with torch.autocast(raw.device.type, enabled=False):
-            loss = self._loss(at_least_float32(raw), batch.labels[:, 0])
-        self.require_finite(loss, {self.options.head: loss}, batch)
+            loss = self._loss(at_least_float32(raw), batch)
         self.measured |= {"learning_rate": self.at.learning_rate, "train_loss": loss.detach()}
         return loss
 
-    def _loss(self, raw: Tensor, labels: Tensor) -> Tensor:
-        embeddings, labels = all_gather_rows(unit_norm(raw)), all_gather_rows(labels)
-        norms = all_gather_rows(raw.norm(dim=1))
+    def _loss(self, raw: Tensor, batch: FaceBatch) -> Tensor:
+        labels = all_gather_rows(batch.labels[:, 0], batch.counts)
+        embeddings = all_gather_rows(unit_norm(raw), batch.counts)
+        norms = all_gather_rows(raw.norm(dim=1), batch.counts)
         sample, own = self.class_weights.sample(self.class_weights.own_labels(labels), self.at.step)
         found = best_subcentres(cosines(embeddings, sample.weights.flatten(0, 1)), self.options.subcentres)
         self.measured |= {
@@ -97,11 +97,15 @@ class RecognitionTask(Task):
         steps = self.options.margin_warmup * self.epoch_steps
         return 1.0 if steps <= 0 else min(1.0, self.steps_of_epochs / steps)
 
-    def after_step(self) -> None:
-        """Move the class weights that the step used."""
+    def moved_apart(self) -> list[Tensor]:
+        """The class weights that the step uses."""
+        return self.class_weights.used
+
+    def after_step(self, overflow: Tensor | None) -> None:
+        """Move the class weights that the step used, as `Task.after_step`."""
         options = self.options
         rate, decay = self.at.learning_rate * options.head_lr, options.weight_decay / options.head_lr
-        self.class_weights.update(rate, options.momentum, decay)
+        self.class_weights.update(rate, options.momentum, decay, overflow)
 
     def extra_state(self) -> dict[str, Any]:
         """The class weights of all processes, and whose they are."""

@@ -12,8 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from face_analysis.datasets.faces import FaceBatch
-from face_analysis.distributed import all_gather_rows, all_reduce, world_size
-from face_analysis.errors import NonFiniteLossError
+from face_analysis.distributed import world_size
 from face_analysis.images.normalise import normalise
 from face_analysis.models.attributes import AttributeNetwork
 from face_analysis.models.layers import Backbone
@@ -48,7 +47,7 @@ class Task(nn.Module):
 
     `image_name` turns a row of the training set into what an error message calls it; an epoch has
     `epoch_steps` steps of the optimiser. `logged` are the names of all that is logged, `measured` the latest
-    values of a training step, and `at` is where the run is.
+    values of a training step, and `at` is where the run is. Nothing that a step calls waits for the device.
     """
 
     logged: tuple[str, ...]
@@ -90,9 +89,10 @@ class Task(nn.Module):
         return self
 
     def prepare(self, device: torch.device) -> None:
-        """Draw dropout by image, let batch norms see the images of all processes, compile where asked to."""
+        """Go to the device and draw dropout by image; where asked to, join batch norms and compile."""
+        self.to(device)
         self.dropouts = replace_dropouts(self.network)
-        if world_size() > 1:
+        if self.options.sync_batchnorm and world_size() > 1:
             synchronise_batch_norms(self.network, device)
         if self.options.compile:
             compile_body(self.backbone)
@@ -105,8 +105,12 @@ class Task(nn.Module):
         """The loss of a batch of two images or more, whose parts go to `measured`."""
         raise NotImplementedError
 
-    def after_step(self) -> None:
-        """Move what the optimiser does not."""
+    def moved_apart(self) -> list[Tensor]:
+        """What the optimiser does not move, with the gradients of the step."""
+        return []
+
+    def after_step(self, overflow: Tensor | None) -> None:
+        """Move what the optimiser does not; nothing where `overflow`, one number on the device, is 1."""
 
     def begin_validation(self) -> None:
         """Make room for what a validation finds."""
@@ -132,7 +136,7 @@ class Task(nn.Module):
         """The random numbers of a training batch."""
         # An image that is drawn several times an epoch is not to look the same each time.
         again = self.options.balance is not None or self.options.images_per_person > 0
-        return Draws(self.options.seed, self.at.step if again else self.at.epoch, batch.indices)
+        return Draws(self.options.seed, self.at.step if again else self.at.epoch, batch.indices, batch.rows)
 
     def augmented(self, batch: FaceBatch) -> Tensor:
         """The images of a training batch as the network sees them, in its float type."""
@@ -146,8 +150,10 @@ class Task(nn.Module):
         return images.to(self.float_type)
 
     def too_few(self, batch: FaceBatch) -> bool:
-        """Whether fewer than two images could be read, over all processes: no batch norm learns from that."""
-        return int(all_reduce(torch.tensor(len(batch.images)))) < 2
+        """Whether a batch norm would see but one image, of all processes or of one; or there is no image."""
+        counts = batch.counts or (len(batch.images),)
+        alone = sum(counts) < 2 if self.options.sync_batchnorm else 1 in counts
+        return alone or sum(counts) == 0
 
     def no_loss(self) -> Tensor:
         """0, with gradients of 0: a step in which several processes add up gradients cannot be left out."""
@@ -157,19 +163,6 @@ class Task(nn.Module):
     def steps_of_epochs(self) -> int:
         """How many steps of this size come before the next one in the run; `at.step` are those made."""
         return self.at.epoch * self.epoch_steps + self.at.part // self.options.accumulate
-
-    def require_finite(self, total: Tensor, parts: dict[str, Tensor], batch: FaceBatch) -> None:
-        """Raise NonFiniteLossError, with its parts and the images of all processes, unless it is finite."""
-        if torch.isfinite(total):
-            return
-        values = ", ".join(f"{name} {float(loss.detach()):g}" for name, loss in parts.items())
-        names = [self.image_name(row) for row in all_gather_rows(batch.indices).tolist()]
-        shown = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
-        raise NonFiniteLossError(
-            f"the loss is not finite at step {self.at.step} (epoch {self.at.epoch}; {values}), "
-            f"learning rate {self.at.learning_rate:g}, images {shown}; lower --lr, or "
-            "look at these images; the last checkpoint is kept"
-        )
 
     def scored(self, measures: dict[str, tuple[float, float]]) -> tuple[dict[str, float], float | None]:
         """The measures, and as the score the mean of what each adds to it.
