@@ -24,7 +24,7 @@ def test_the_names_are_those_that_users_rely_on() -> None:
         *("FaceComparison", "FeatureSet", "ImageFailure", "Photo", "TrainOptions"),
     ] == CLASSES
     assert [
-        *("align_chip", "audit", "compare", "draw", "evaluate_attributes", "evaluate_verification"),
+        *("align_chip", "audit", "call", "compare", "draw", "evaluate_attributes", "evaluate_verification"),
         *("match", "search", "train"),
     ] == FUNCTIONS
     assert set(face_analysis.__all__) == {*CLASSES, *FUNCTIONS}

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from face_analysis.api.faces import FaceComparison, compare, draw
     from face_analysis.api.matching import match, search
     from face_analysis.api.training import train
+    from face_analysis.cli.call import call
     from face_analysis.errors import FaceAnalysisError
     from face_analysis.images.align import align_chip
     from face_analysis.inference.analyzer import FaceAnalyzer
@@ -38,6 +39,7 @@ __all__ = [
     "TrainOptions",
     "align_chip",
     "audit",
+    "call",
     "compare",
     "draw",
     "evaluate_attributes",
@@ -55,6 +57,7 @@ _HOMES = {
     "TrainOptions": "training.options",
     "align_chip": "images.align",
     "audit": "api.evaluation",
+    "call": "cli.call",
     "compare": "api.faces",
     "draw": "api.faces",
     "evaluate_attributes": "api.evaluation",
