@@ -10,6 +10,7 @@ import pytest
 
 from face_analysis.cli.commands import COMMANDS, NEEDS
 from face_analysis.extras import EXTRAS
+from tests.matching.feature_sets import people
 
 OPTIONAL = sorted(
     {module for modules in EXTRAS.values() for module in modules}
@@ -53,6 +54,20 @@ def test_photos_are_worked_on_without_any_extra(words: str, photos: Path, tmp_pa
     assert done.returncode == 1, done.stderr  # one photo of the folder is broken
     assert "Traceback" not in done.stderr
     assert done.stdout
+
+
+def test_a_photo_is_searched_without_any_extra(photos: Path, tmp_path: Path) -> None:
+    done = shell("search", photos / "hopper.jpg", photos, "-o", tmp_path / "found")
+    assert done.returncode == 0, done.stderr
+    assert "hopper.jpg: 1. both.jpg" in done.stdout
+
+
+def test_a_search_of_known_people_names_the_extra_before_it_works(tmp_path: Path) -> None:
+    folder = people(20, seed=1).write(tmp_path / "set")
+    done = shell("search", folder, folder, "-o", tmp_path / "found")
+    assert done.returncode == 2
+    assert "its extra `reports`" in done.stderr
+    assert not (tmp_path / "found").exists()
 
 
 def test_two_photos_are_compared_and_drawn_without_any_extra(photos: Path) -> None:

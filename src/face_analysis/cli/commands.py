@@ -39,7 +39,6 @@ NEEDS = {
     ),
     **dict.fromkeys(("demo", "train"), "train"),
     "pack": "pack",
-    "search": "reports",
 }
 """The extra with the packages of a command that needs more than predictions do."""
 COMMANDS = {name: text for group in GROUPS.values() for name, text in group.items()}

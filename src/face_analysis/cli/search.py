@@ -13,6 +13,7 @@ from face_analysis import __version__
 from face_analysis.cli.match import GIGABYTE, side_facts
 from face_analysis.cli.parser import parse
 from face_analysis.errors import UsageError
+from face_analysis.extras import require
 from face_analysis.files import FailureLog, write_text
 from face_analysis.options import Opt, Range, to_yaml
 from face_analysis.outputs import Overwrite, Resume, claim_folder
@@ -124,6 +125,8 @@ def _sides(options: SearchOptions) -> SearchSides:
         for path, which in zip(given, FACES, strict=True)
     )
     sides = search_sides(probes, gallery, options.subject, options.subject_pattern)
+    if not sides.unknown:
+        require("reports", "`face-analysis search` of known people, which it measures,")
     if sides.unknown and probes.folder is not None:
         logging.warning("no measures of identification: %s", sides.unknown)
     return sides
