@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 export MPLBACKEND := Agg
 
-.PHONY: demo test test-all lint bench
+.PHONY: demo test test-all lint docs bench
 
 demo: .venv/installed
 	$(BIN)/face-analysis demo --output demo-output
@@ -18,9 +18,13 @@ lint: .venv/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/codespell
+
+docs: .venv/installed
+	$(BIN)/mkdocs build --strict
 
 bench: .venv/installed
-	for script in loading pack train_step train_epoch inference extract heads sampled_classes matching search interval_coverage photos photos_memory startup audit_copies decode_limits fuzz_decode starts; do $(BIN)/python -m benchmarks.$$script || exit 1; done
+	for script in loading pack train_step train_epoch inference extract heads sampled_classes matching search interval_coverage photos photos_memory startup audit_copies decode_limits fuzz_decode starts readability; do $(BIN)/python -m benchmarks.$$script || exit 1; done
 
 # The pinned torch is taken before anything that depends on it, so that no other build of it is fetched.
 .venv/installed: pyproject.toml constraints.txt

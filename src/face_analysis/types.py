@@ -14,7 +14,7 @@ from face_analysis.errors import UsageError
 Image = NDArray[np.uint8]
 """RGB pixels, shape (H, W, 3), 0 to 255."""
 NO_FACE = "no face found"
-"""The reason why a photo that can be read has no result."""
+"""The reason if a readable photo has no result."""
 Name = str | Callable[[], str]
 """What a picture is called, or what gives that where it is needed, which is mostly where something fails."""
 
@@ -35,9 +35,9 @@ class Input(NamedTuple):
 
 
 class ImageFailure(NamedTuple):
-    """An image that could not be used: its name as the source gives it, and why.
+    """An image that could not be used: its name in the source, and the reason.
 
-    The `kind` of failure: the image cannot be read, shows no face, or a model gave no finite numbers for it.
+    The `kind` is "unreadable", "no face", or "no answer": a model gave no finite numbers for the image.
     """
 
     path: str
@@ -65,11 +65,12 @@ def _values(result: Any) -> tuple[Any, ...]:
 
 @dataclass(frozen=True, eq=False)
 class Detection(_Comparable):
-    """Where a face is, in pixels of its photo.
+    """The position of a face, in pixels of its photo.
 
-    `box` is x, y of the upper left corner, width, height, and may reach over the photo's edges. `landmarks`
-    (5, 2) are x, y of the eyes, the nose's tip and the corners of the mouth; of eyes and corners the one
-    further left in the photo of an upright face comes first. `score` is the detector's, 0 to 1.
+    `box` is x and y of the upper left corner, width and height. It may extend beyond the edges of the photo.
+    `landmarks` (5, 2) are x and y of the two eyes, the tip of the nose and the two corners of the mouth. The
+    eye and the corner on the left of the picture come first, for an upright face. `score` is that of the
+    detector, 0 to 1.
     """
 
     box: tuple[float, float, float, float]
@@ -94,32 +95,32 @@ class ClassEstimate(_Comparable):
 
     @property
     def code(self) -> int:
-        """The likeliest class as its label code, 0 ... C - 1."""
+        """The label code of the most probable class, 0 to C - 1."""
         return int(self.probabilities.argmax())
 
     @property
     def label(self) -> str:
-        """The likeliest class by name."""
+        """The name of the most probable class."""
         return self.labels[self.code]
 
     @property
     def probability(self) -> float:
-        """Of the likeliest class, 0 to 1."""
+        """The probability of the most probable class, 0 to 1."""
         return float(self.probabilities[self.code])
 
     def to_dict(self) -> dict[str, Any]:
-        """The likeliest class with its probability, and the probability of each class, for JSON."""
+        """The most probable class with its probability, and the probability of each class, for JSON."""
         each = dict(zip(self.labels, self.probabilities.tolist(), strict=True))
         return {"label": self.label, "probability": self.probability, "probabilities": each}
 
 
 @dataclass(frozen=True)
 class AgeEstimate:
-    """Age in years as people would guess it.
+    """Age in years, as people would guess it.
 
-    `years` is the expected age, the sum of the probabilities "older than k"; `count` is how many of them are
-    over 0.5, the decoding of the original system. `low` and `high` are the first and last age of the
-    interval whose coverage the model's card states; they are None where the model was never calibrated.
+    `years` is the expected age: the sum of the probabilities "older than k". `count` is the number of these
+    probabilities over 0.5, as the original system decoded age. `low` and `high` are the first and last age of
+    the interval. The model's card states its coverage. They are None if the model was never calibrated.
     """
 
     years: float
@@ -128,17 +129,17 @@ class AgeEstimate:
     high: int | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain numbers, for JSON; without an interval where there is none."""
+        """Plain numbers, for JSON. The interval is left out if there is none."""
         interval = {} if self.low is None else {"low": self.low, "high": self.high}
         return {"years": self.years, "count": self.count, **interval}
 
 
 @dataclass(frozen=True, eq=False)
 class Face(_Comparable):
-    """One face of a photo: where it is, and what the models say of it; None for what was not asked for.
+    """One face of a photo: its position, and the answers of the models. An answer not asked for is None.
 
-    `detection` is None for a chip that came aligned, and for a photo taken as a whole because no face was
-    found in it. `embedding` is float32 (D,) of norm 1, `chip` the aligned face, RGB uint8 (size, size, 3).
+    `detection` is None for an aligned chip, and for a photo that is taken as a whole because no face was
+    found. `embedding` is float32 (D,) of norm 1. `chip` is the aligned face, RGB uint8 (size, size, 3).
     """
 
     path: str
@@ -151,7 +152,7 @@ class Face(_Comparable):
 
     @property
     def box_xyxy(self) -> tuple[float, float, float, float]:
-        """The box as x, y of its upper left and of its lower right corner, in pixels of the photo.
+        """The box as x and y of its upper left and lower right corners, in pixels of the photo.
 
         Raises UsageError for a face without a detection.
         """
@@ -161,9 +162,9 @@ class Face(_Comparable):
         return x, y, x + width, y + height
 
     def similarity(self, other: Face) -> float:
-        """The cosine of the two embeddings, -1 to 1; the higher, the more alike the two faces are.
+        """The cosine of the two embeddings, -1 to 1. Similar faces have a high value.
 
-        Raises UsageError where a face has no embedding, or where their embeddings differ in size.
+        Raises UsageError if a face has no embedding, or if the embeddings differ in size.
         """
         for face in (self, other):
             if face.embedding is None:
@@ -181,7 +182,7 @@ class Face(_Comparable):
         return float(np.clip(cosine, -1, 1))
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain dicts, lists, numbers and text, for JSON; without the chip, and what was not asked for."""
+        """Plain dicts, lists, numbers and text, for JSON, without the chip and answers that are None."""
         found: dict[str, Any] = {"path": self.path}
         if self.detection is not None:
             found |= self.detection.to_dict()
@@ -196,9 +197,9 @@ class Face(_Comparable):
 
 @dataclass(frozen=True, eq=False)
 class Photo(_Comparable):
-    """The faces of one photo, from left to right, and why it, or a face of it, could not be used.
+    """The faces of one photo, from left to right, and the `failure` if it or a face could not be used.
 
-    `pixels`, RGB uint8 (H, W, 3), are there where they were asked for.
+    `pixels`, RGB uint8 (H, W, 3), are None unless they were asked for.
     """
 
     path: str
@@ -207,13 +208,13 @@ class Photo(_Comparable):
     pixels: Image | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """The path, the faces as `Face.to_dict` gives them, and why the photo could not be used, for JSON."""
+        """The path, the faces as in `Face.to_dict`, and the reason if it could not be used, for JSON."""
         unused = {} if self.unused is None else {"reason": self.unused.reason}
         return {"path": self.path, "faces": [face.to_dict() for face in self.faces], **unused}
 
     @property
     def unused(self) -> ImageFailure | None:
-        """Why the photo, or a face of it, could not be used; also that it shows no face."""
+        """The failure of the photo or of a face. A photo without a face counts as a failure here."""
         if self.failure is None and not self.faces:
             return ImageFailure(self.path, NO_FACE, "no face")
         return self.failure

@@ -99,19 +99,21 @@ def evaluate_attributes(
     Args:
         predictions: a file that `predict` wrote, or arrays (N,) by attribute: class codes, ages in years.
         labels: an image list, or arrays (N,) by attribute in the same order; -1 is unknown.
-        source: of files, the folder that predictions have before the list's paths.
+        source: for files, the folder that the predictions have before the paths of the list.
 
     Raises:
-        UsageError: for a file beside arrays, and for arrays of different lengths.
-        EmptyDataError: where no image has both.
-        ListFormatError, MissingFileError: for a file that cannot be read.
+        UsageError: if one is a file and the other arrays, or if arrays differ in length.
+        EmptyDataError: if no image has a prediction and a label.
+        ListFormatError: if a file is not in the format.
+        MissingFileError: if a file does not exist.
 
-    >>> import numpy as np
-    >>> from face_analysis import evaluate_attributes
-    >>> truth, said = np.array([0, 1, 1, 0]), np.array([0, 1, 0, 0])
-    >>> measured = evaluate_attributes({"gender": said}, {"gender": truth})
-    >>> measured.report.attributes["gender"].overall.measures["accuracy"].value
-    0.75
+    Examples:
+        >>> import numpy as np
+        >>> from face_analysis import evaluate_attributes
+        >>> truth, said = np.array([0, 1, 1, 0]), np.array([0, 1, 0, 0])
+        >>> measured = evaluate_attributes({"gender": said}, {"gender": truth})
+        >>> measured.report.attributes["gender"].overall.measures["accuracy"].value
+        0.75
     """
     if isinstance(predictions, Mapping) and isinstance(labels, Mapping):
         return AttributeEvaluation(evaluate(labels, predictions), labels, predictions)
@@ -172,12 +174,13 @@ def evaluate_verification(
         model: file or zoo name of a model of embeddings.
         mirrored: add the embedding of the mirrored chip, as the protocols do.
         device: "auto", "cpu", "cuda" or "cuda:N".
-        precision: "auto" takes what is measured fastest here; "32-true" gives the same numbers everywhere.
-        batch_size: chips that go through the model at once.
+        precision: "auto" takes the format that is measured fastest; "32-true" gives the same numbers on
+            every machine.
+        batch_size: the number of chips that the model takes at once.
 
     Raises:
-        MissingFileError, PackedFileError, EmptyDataError: for a set that cannot be used.
-        UnknownModelError, ModelMismatchError: for a model that cannot be used.
+        MissingFileError, PackedFileError, EmptyDataError: if a set cannot be used.
+        UnknownModelError, ModelMismatchError: if a model cannot be used.
     """
     paths = [Path(sets)] if isinstance(sets, str | os.PathLike) else [Path(path) for path in sets]
     if not paths:
@@ -198,7 +201,7 @@ def evaluate_verification(
 
 @dataclass(frozen=True, repr=False)
 class Audit(Result):
-    """What is wrong with labelled images: copies, contradicting labels and leaks, in `report`."""
+    """The faults of labelled images: copies, contradicting labels and leaks. `report` has the details."""
 
     report: AuditReport
 
@@ -234,16 +237,16 @@ def audit(
     """Find copies, labels that contradict each other, and pictures or people that several lists share.
 
     Args:
-        lists: image lists, folders or packed files; those to test on last.
-        source: the folder of the lists' images.
-        people: look for faces of one person in several lists, by SFace; counts faces too.
+        lists: image lists, folders or packed files. Name the test lists last.
+        source: the folder of the images of the lists.
+        people: find faces of one person in several lists, with SFace. This also counts faces.
         faces: count the faces of each image.
-        similarity: from which two pictures are copies, over 0 and at most 1.
-        workers: threads that read images.
+        similarity: two pictures are copies if their similarity is at least this value, over 0 and at most 1.
+        workers: the threads that read images.
 
     Raises:
-        UsageError: for lists of one name, and a similarity out of its range.
-        MissingFileError, ListFormatError, EmptyDataError: for a list that cannot be read.
+        UsageError: if two lists have the same name, or if the similarity is out of its range.
+        MissingFileError, ListFormatError, EmptyDataError: if a list cannot be read.
     """
     if not 0 < similarity <= 1:
         raise UsageError(f"similarity={similarity}: must be over 0 and at most 1")

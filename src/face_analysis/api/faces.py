@@ -17,11 +17,12 @@ from face_analysis.zoo.thresholds import THRESHOLDS
 
 @dataclass(frozen=True)
 class FaceComparison:
-    """How alike two faces are.
+    """The similarity of two faces.
 
-    `score` is the cosine of their embeddings, -1 to 1. From `threshold` on two faces count as one person:
-    among pairs of two people `fmr` of them do, on the set that `measured_on` names. These are None, and
-    `measured_on` empty, where the threshold was given or is not known. `faces` are those that were compared.
+    `score` is the cosine of their embeddings, -1 to 1. Two faces count as one person if the score is at least
+    `threshold`. On the set that `measured_on` names, this happens to a fraction `fmr` of the pairs of two
+    people. If the caller gave the threshold, `fmr` is None and `measured_on` is empty. If no threshold is
+    known, `threshold` is None too. `faces` are the two faces.
     """
 
     score: float
@@ -36,7 +37,7 @@ class FaceComparison:
         return None if self.threshold is None else self.score >= self.threshold
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, for JSON; each face as `Face.to_dict` gives it, without its embedding."""
+        """Plain values, for JSON. Each face is as in `Face.to_dict`, without its embedding."""
         faces = [
             {name: value for name, value in face.to_dict().items() if name != "embedding"}
             for face in self.faces
@@ -69,27 +70,28 @@ def compare(
     threshold: float | None = None,
     analyzer: FaceAnalyzer | None = None,
 ) -> FaceComparison:
-    """Compare the largest face of one photo with that of another.
+    """Compare the largest face of one photo with the largest face of another.
 
     Args:
-        first: what `FaceAnalyzer.analyze` takes.
-        second: the same.
-        fmr: the false match rate that the decision is to have: 1e-2, 1e-3, 1e-4 or 1e-5 with SFace.
-        threshold: a score in its place, such as that of `face_analysis.match(...).threshold`.
-        analyzer: finds and embeds the faces; default: FaceAnalyzer(None, embeddings=True), which is SFace.
+        first: a photo, as `FaceAnalyzer.analyze` takes it.
+        second: another photo.
+        fmr: the false match rate of the decision: 1e-2, 1e-3, 1e-4 or 1e-5 with SFace.
+        threshold: a score in place of `fmr`, such as `face_analysis.match(...).threshold`.
+        analyzer: finds and embeds the faces. The default is FaceAnalyzer(None, embeddings=True), with SFace.
 
     Returns:
-        The score, the threshold and the decision. It says how alike two pictures are, and is no proof of who
-        somebody is.
+        The score, the threshold and the decision. They describe two pictures. They do not prove who a
+        person is.
 
     Raises:
-        UsageError: for an analyzer without embeddings, and a false match rate of which no threshold is known.
-        NoFaceError: for a photo in which no face is found.
+        UsageError: if the analyzer has no embeddings, or if no threshold is known for `fmr`.
+        NoFaceError: if no face is found in a photo.
         MissingFileError, UnreadableImageError, NoAnswerError: as `FaceAnalyzer.analyze`.
 
-    >>> from face_analysis import compare
-    >>> compare(portrait, portrait).same
-    True
+    Examples:
+        >>> from face_analysis import compare
+        >>> compare(portrait, portrait).same
+        True
     """
     analyzer = analyzer or _sface()
     if not analyzer.embedder_name:
@@ -111,8 +113,8 @@ def draw(photo: PhotoLike, faces: Sequence[Face], *, bgr: bool = False) -> Image
     """A copy of the photo, RGB uint8 (H, W, 3), with the box, the landmarks and the estimates of each face.
 
     Args:
-        photo: what `FaceAnalyzer.analyze` takes; its pixels are left as they are.
-        faces: what `analyze` gave for this photo.
+        photo: a photo, as `FaceAnalyzer.analyze` takes it. It is not changed.
+        faces: the faces that `analyze` returned for this photo.
         bgr: the photo is an array in BGR order.
 
     Raises:

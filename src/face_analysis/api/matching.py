@@ -43,9 +43,9 @@ Features = FeatureSet | str | os.PathLike[str]
 
 @dataclass(frozen=True, repr=False)
 class Match(Result):
-    """What comparing all pairs gave.
+    """The result of comparing all pairs.
 
-    `report` holds the measures: error rates, their intervals by person, and the differentials of groups.
+    `report` holds the measures: error rates, their intervals over people, and differences between groups.
     `counts` holds the histograms of scores and the most extreme pairs.
     """
 
@@ -61,7 +61,7 @@ class Match(Result):
 
     @property
     def threshold(self) -> float | None:
-        """The lowest score whose false match rate is at most the one asked for; None where not known."""
+        """The lowest score whose false match rate is at most `fmr`; None if it is not known."""
         return self.report.chosen.threshold
 
     @property
@@ -104,28 +104,32 @@ def match(
 
     Args:
         probes: a feature set, or the folder of one.
-        gallery: a second one; default: the probes, each pair once.
-        groups: columns of the index, such as ["race", "gender"]; codes of race and gender become names, ages
-            decades.
-        subject: the column of the index that names the person, or "folder", the name of the picture's folder.
-        subject_pattern: a regular expression whose one group, found in the path, names the person.
-        fmr: the false match rate whose threshold is wanted, over 0 and at most 1.
-        tail: the most extreme pairs of each kind to keep.
-        memory: bytes for blocks and counts.
+        gallery: a second feature set. Without it the probes are compared with each other, each pair once.
+        groups: columns of the index, such as ["race", "gender"]. Codes of race and gender become names, and
+            ages become decades.
+        subject: the column of the index with the person, or "folder": the name of the folder of the picture.
+        subject_pattern: a regular expression with one group. The part of the path that the group matches is
+            the person.
+        fmr: the false match rate that determines the threshold, over 0 and at most 1.
+        tail: how many of the most extreme pairs of each kind are kept.
+        memory: the limit for blocks and counts, in bytes.
 
     Raises:
-        UsageError: for subjects or groups that are not known.
-        EmptyDataError: where there is no pair.
-        FeatureSetError, MissingFileError: for a set that cannot be read.
+        UsageError: if a subject or a group is not known.
+        EmptyDataError: if there is no pair to compare.
+        FeatureSetError: if a set is damaged.
+        MissingFileError: if a set does not exist.
 
-    >>> import numpy as np
-    >>> from face_analysis import FeatureSet, match
-    >>> rng = np.random.default_rng(0)
-    >>> people = np.repeat(rng.normal(size=(20, 64)), 2, axis=0)
-    >>> faces = FeatureSet.from_arrays(people + rng.normal(size=(40, 64)), subjects=np.repeat(range(20), 2))
-    >>> matched = match(faces, fmr=0.01)
-    >>> matched.report.equal_error_rate < 0.05
-    True
+    Examples:
+        >>> import numpy as np
+        >>> from face_analysis import FeatureSet, match
+        >>> rng = np.random.default_rng(0)
+        >>> people = np.repeat(rng.normal(size=(20, 64)), 2, axis=0)
+        >>> noisy = people + rng.normal(size=(40, 64))
+        >>> faces = FeatureSet.from_arrays(noisy, subjects=np.repeat(range(20), 2))
+        >>> matched = match(faces, fmr=0.01)
+        >>> matched.report.equal_error_rate < 0.05
+        True
     """
     comparison = compare(
         _opened(probes),
@@ -145,7 +149,7 @@ def match(
 
 @dataclass(frozen=True, repr=False)
 class Search(Result):
-    """The candidates of each probe, and, where people are known, how often the search was right."""
+    """The candidates of each probe. If the people are known, also the identification rates."""
 
     sides: SearchSides
     records: list[dict[str, list[float]]]
@@ -159,13 +163,13 @@ class Search(Result):
 
     @property
     def summary(self) -> str:
-        """The identification rates, or why they are not known."""
+        """The identification rates, or the reason why they are not known."""
         if self.report is None:
             return f"{self.title}\nno measures of identification: {self.sides.unknown}"
         return f"{self.title}\n{identification_tables(self.report)}"
 
     def table_rows(self) -> Mapping[str, TableRows]:
-        """`candidates`, and where people are known `identification` and `identification_det`."""
+        """`candidates`; if the people are known, also `identification` and `identification_det`."""
         rows = candidate_rows(self.sides.comparison, self.records, self.sides.subjects, self.threshold)
         measures = {} if self.report is None else identification_rows(self.report)
         return {"candidates": TableRows(CANDIDATE_COLUMNS, rows), **measures}
@@ -180,7 +184,7 @@ class Search(Result):
         }
 
     def figures(self) -> Mapping[str, Figure]:
-        """Where people are known, the identification rate by rank, and FNIR over FPIR."""
+        """If the people are known: the identification rate by rank, and FNIR against FPIR."""
         return {} if self.report is None else identification_figures(self.report)
 
 
@@ -194,16 +198,16 @@ def search(
     subject_pattern: str | None = None,
     memory: float = 1e9,
 ) -> Search:
-    """Find the faces of a gallery that are most like each probe, exactly.
+    """Find the most similar faces of a gallery for each probe, by an exact search.
 
     Args:
         probes: a feature set, or the folder of one.
-        gallery: the same.
-        top: candidates of a probe.
-        threshold: the score from which a candidate is accepted.
-        subject: as in `match`; probes need no names.
+        gallery: a feature set, or the folder of one.
+        top: the number of candidates for each probe.
+        threshold: a candidate is accepted if its score is at least this value, -1 to 1.
+        subject: as in `match`. The people of the probes may be unknown.
         subject_pattern: as in `match`.
-        memory: bytes for a block.
+        memory: the limit for a block, in bytes.
 
     Raises:
         UsageError, EmptyDataError, FeatureSetError, MissingFileError: as `match`.

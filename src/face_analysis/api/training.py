@@ -66,26 +66,29 @@ class Training(Result):
 
 
 def train(options: TrainOptions | None = None, /, **values: Any) -> Training:
-    """Train a model, in this process; several processes are started from the shell.
+    """Train a model in this process. Several processes are started from the shell.
 
     Args:
         options: all options of the run.
-        values: in their place the options by name, as `face-analysis train --help` lists them; those that are
-            not given have the values of the preset that fits the machine, or of `preset`.
+        values: the options by name, in place of `options`; `face-analysis train --help` lists them. Other
+            options have the values of `preset`, or of the preset that fits the machine.
 
     Returns:
-        The run. What stopped it early raises an error; the run folder keeps the last checkpoint, and
-        `resume=FOLDER` goes on.
+        The finished run. If the run stops early, an error is raised. The run folder then keeps the last
+        checkpoint, and `resume=FOLDER` continues.
 
     Raises:
-        UsageError: for options that do not fit together, or a name that is none.
+        UsageError: if options contradict each other, or if a name is not an option.
         FaceAnalysisError: as `face-analysis train`.
 
-    >>> from face_analysis import train
-    >>> trained = train(attribute="gender", train_list=patterns, val_list=patterns, output=folder, epochs=1,
-    ...                 train_source=patterns.parent, val_source=patterns.parent, width=0.125, batch_size=20)
-    >>> trained.model.name
-    'model.safetensors'
+    Examples:
+        >>> from face_analysis import train
+        >>> data = {"train_list": patterns, "train_source": patterns.parent}
+        >>> data |= {"val_list": patterns, "val_source": patterns.parent}
+        >>> small = {"epochs": 1, "width": 0.125, "batch_size": 20}
+        >>> trained = train(attribute="gender", output=folder, **data, **small)
+        >>> trained.model.name
+        'model.safetensors'
     """
     if (options is None) == (not values):
         raise UsageError("give TrainOptions, or the options by name")

@@ -16,27 +16,28 @@ Value = str | int | float | bool | Path | Sequence[str | int | float | Path] | N
 
 
 def call(command: str, /, **options: Value) -> int:
-    """Run a command of `face-analysis`, in this process, with its options by name.
+    """Run a command of `face-analysis` in this process, with its options by name.
 
-    It reads and writes what the shell's command does, prints its results on stdout, and can be interrupted
-    and resumed in the same way. `face_analysis.train`, `match` and the like give objects instead of files.
+    It reads and writes the same files as the command of the shell, and prints its results on stdout. It can
+    be interrupted and resumed in the same way. `face_analysis.train`, `match` and others return objects.
 
     Args:
         command: such as "predict", "extract", "pack" or "annotations split".
-        options: as `face-analysis COMMAND --help` lists them, with `_` as written there; words without a flag
-            by the name that the help shows in capitals, such as `photos`.
+        options: the options that `face-analysis COMMAND --help` lists, with `_` as written there. A word
+            without a flag has the name that the help shows in capitals, such as `photos`.
 
     Returns:
-        0, or 1 where a part failed, such as photos that cannot be read.
+        0, or 1 if a part failed, for example because a photo cannot be read.
 
     Raises:
-        UsageError: for a command, an option or a value that is none.
-        FaceAnalysisError: for what stops the command, as its message says it.
+        UsageError: if the command, an option or a value does not exist.
+        FaceAnalysisError: if the command stops. The message has the reason.
 
-    >>> from face_analysis import call
-    >>> call("align", source=portrait, dest=folder)
-    /...
-    0
+    Examples:
+        >>> from face_analysis import call
+        >>> call("align", source=portrait, dest=folder)
+        /...
+        0
     """
     if command not in OPTIONS:
         raise UsageError(f"no command {command!r}; the commands are {', '.join(sorted(OPTIONS))}")

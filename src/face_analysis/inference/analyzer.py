@@ -37,32 +37,35 @@ DetectorName = Literal["yunet"]
 
 
 class FaceAnalyzer:
-    """Finds the faces of photos, estimates race, gender and age as annotators perceive them, and embeds.
+    """Finds and embeds the faces of photos, and estimates race, gender and age as annotators perceive them.
 
     Args:
-        model: file or zoo name of the model of attributes; None leaves them out.
-        embeddings: True embeds each face by SFace; a file or zoo name embeds it by this model instead.
-        mirrored: add the embedding of the mirrored chip: a little more accurate, in twice the time.
-        detector: finds the faces; YuNet is the one there is.
-        faces: "all", or of each photo the "largest" or the one nearest the "centre" alone.
-        min_size: leaves out faces with a smaller longer side of the box, in pixels.
-        aligned: each photo is one aligned chip, and nothing is searched.
-        rotations: searches the photo turned by 90, 180 and 270 degrees too.
-        whole: takes a photo in which no face is found as one face.
-        threshold: the score, 0 to 1, above which the detector's finding is taken for a face.
+        model: the file or zoo name of the model of attributes. None leaves attributes out.
+        embeddings: True embeds each face with SFace. A file or zoo name gives another model.
+        mirrored: add the embedding of the mirrored chip. This is slightly more accurate and takes twice the
+            time.
+        detector: the face detector. YuNet is the only one.
+        faces: "all" faces of a photo, the "largest" one, or the one nearest the "centre".
+        min_size: the smallest face to keep: the longer side of its box, in pixels.
+        aligned: each photo is one aligned chip. No face is searched.
+        rotations: search the photo also rotated by 90, 180 and 270 degrees.
+        whole: take a photo without a detected face as one face.
+        threshold: the detector's lowest score for a face, 0 to 1.
         bgr: arrays are BGR or BGRA, as OpenCV reads files.
-        allow_urls: lets photos be fetched from the network where they are named by a URL.
+        allow_urls: download photos that are given by a URL.
         device: "auto", "cpu", "cuda" or "cuda:N".
-        precision: "auto" takes what is measured fastest here; "32-true" gives the same numbers everywhere.
+        precision: "auto" takes the format that is measured fastest; "32-true" gives the same numbers on
+            every machine.
 
     Raises:
-        UsageError: a value that is not one of those above.
-        UnknownModelError, ModelMismatchError, MissingFileError: a model that cannot be used.
+        UsageError: if a value is not one of those above.
+        UnknownModelError, ModelMismatchError, MissingFileError: if a model cannot be used.
 
-    >>> from face_analysis import FaceAnalyzer
-    >>> [face] = FaceAnalyzer().analyze(portrait)
-    >>> face.gender.label
-    'female'
+    Examples:
+        >>> from face_analysis import FaceAnalyzer
+        >>> [face] = FaceAnalyzer().analyze(portrait)
+        >>> face.gender.label
+        'female'
     """
 
     def __init__(
@@ -110,16 +113,16 @@ class FaceAnalyzer:
         )
 
     def analyze(self, photo: PhotoLike) -> list[Face]:
-        """The faces of one photo, from left to right; an empty list where none is found.
+        """The faces of one photo, from left to right; an empty list if none is found.
 
         Args:
             photo: a path, a URL (with `allow_urls`), encoded bytes, a file object, a Pillow image, a uint8
                 array (H, W), (H, W, 3) or (H, W, 4), or a uint8 tensor (C, H, W).
 
         Raises:
-            UsageError: for what cannot be a photo.
-            MissingFileError, UnreadableImageError: for a photo that cannot be read.
-            NoAnswerError: where a model gives no finite numbers for a face.
+            UsageError: if the value cannot be a photo.
+            MissingFileError, UnreadableImageError: if the photo cannot be read.
+            NoAnswerError: if a model gives no finite numbers for a face.
         """
         given = self.reader.input(photo)
         pixels = given.load()
@@ -129,7 +132,7 @@ class FaceAnalyzer:
         return list(found.faces)
 
     def analyze_one(self, photo: PhotoLike) -> Face:
-        """The largest face of one photo. Raises as `analyze`, and NoFaceError where none is found."""
+        """The largest face of one photo. Raises the errors of `analyze`, and NoFaceError if none is found."""
         faces = self.analyze(photo)
         if not faces:
             raise NoFaceError(f"{self.reader.input(photo).name}: {NO_FACE}")
@@ -138,20 +141,21 @@ class FaceAnalyzer:
     def analyze_many(
         self, photos: Iterable[PhotoLike | None], batch_size: int = 96, workers: int = 2
     ) -> Iterator[Photo]:
-        """The faces of each photo, in the order of the photos, while memory stays bounded.
+        """The faces of each photo, in the order of the photos, in bounded memory.
 
         Args:
-            photos: any number of what `analyze` takes; it may never end.
-            batch_size: faces that go through a model at once.
-            workers: threads that decode photos and find faces.
+            photos: any number of photos, as `analyze` takes them. The iterable may be endless.
+            batch_size: the number of faces that a model takes at once.
+            workers: the threads that decode photos and find faces.
 
         Yields:
-            A Photo with its faces. What cannot be read gives a Photo with its `failure`, and the next one
-            follows: a missing or damaged file, a folder, an array of another type or shape, None as OpenCV
-            gives it for a file that it cannot read, and a face for which a model gives no finite numbers.
+            A Photo with its faces. A photo that cannot be used has a `failure`, and the next photo follows.
+            Such photos are a missing or damaged file, a folder, an array of another type or shape, None (as
+            OpenCV returns it for a file that it cannot read), and a face for which a model gives no finite
+            numbers.
 
         Raises:
-            UsageError: for one photo in place of many, and, at its place in the order, for what cannot be a
+            UsageError: if `photos` is one photo. Also, at its place in the order, if a value cannot be a
                 photo.
         """
         if isinstance(photos, str | bytes | os.PathLike) or (
@@ -173,20 +177,22 @@ class FaceAnalyzer:
         """The embeddings of all faces of many photos, as a feature set in memory.
 
         Args:
-            photos: a folder of photos, a photo, an LMDB or a `.rec`; or any number of what `analyze` takes.
-            subjects: the person that each photo shows; its faces get this name.
-            batch_size: faces that go through a model at once.
-            workers: threads that decode photos and find faces.
+            photos: a folder of photos, a photo, an LMDB or a `.rec`; or any number of photos, as `analyze`
+                takes them.
+            subjects: the person that each photo shows. All faces of the photo get this name.
+            batch_size: the number of faces that a model takes at once.
+            workers: the threads that decode photos and find faces.
 
         Returns:
-            A row for each face, with the path of its photo, its box and score, and, where the analyzer has a
-            model of attributes, columns `predicted_race`, `predicted_gender` and `predicted_age` (a decade).
-            Photos that could not be used are named in a warning.
+            A row for each face, with the path of its photo, its box and its score. If the analyzer has a
+            model of attributes, the rows also have `predicted_race`, `predicted_gender` and `predicted_age`
+            (a decade). A warning names the photos that could not be used.
 
         Raises:
-            UsageError: for an analyzer without embeddings, and for more or fewer subjects than photos.
-            NoFaceError: where no photo shows a face.
-            MissingFileError, EmptyDataError: for a folder that is not there, or holds no picture.
+            UsageError: if the analyzer has no embeddings, or if the numbers of subjects and photos differ.
+            NoFaceError: if no photo shows a face.
+            MissingFileError: if the folder does not exist.
+            EmptyDataError: if the folder holds no picture.
         """
         if not self.embedder_name:
             raise UsageError("the analyzer gives no embeddings: make it with FaceAnalyzer(embeddings=True)")

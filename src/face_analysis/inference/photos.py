@@ -1,4 +1,4 @@
-"""What is taken for a photo in Python: a path, URL, bytes, file object, Pillow image, array or tensor."""
+"""The kinds of photos in Python: a path, URL, bytes, file object, Pillow image, array or tensor."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ PhotoLike: TypeAlias = (
     | NDArray[Any]
     | torch.Tensor
 )
-"""What is taken for a photo; `PhotoReader` says how each is read."""
+"""A photo in any form; `PhotoReader` describes how each is read."""
 TAKEN = (
     "give a path, a URL, bytes, a file object, a Pillow image, a uint8 array (H, W), (H, W, 3) or (H, W, 4), "
     "or a uint8 tensor (C, H, W)"
@@ -45,12 +45,12 @@ TIMEOUT = 30.0
 
 @dataclass(frozen=True)
 class PhotoReader:
-    """Makes photos of what Python programs hold.
+    """Reads photos in any form to RGB.
 
-    An array is grey (H, W) or (H, W, 1), RGB (H, W, 3) or RGBA (H, W, 4), with `bgr` BGR or BGRA as OpenCV
-    reads files; a tensor is the same with the channels first, as torchvision reads files, and never BGR. Both
-    are uint8, 0 to 255. Alpha is dropped, as it is in files. `allow_urls` lets a text that begins with
-    `http://` or `https://` be fetched; the program then reads addresses that its input names.
+    An array is grey (H, W) or (H, W, 1), RGB (H, W, 3) or RGBA (H, W, 4). With `bgr` it is BGR or BGRA, as
+    OpenCV reads files. A tensor has the channels first, as torchvision reads files, and is never BGR. Both
+    are uint8, 0 to 255. Alpha is dropped, as in files. With `allow_urls`, a text that begins with
+    `http://` or `https://` is downloaded. The input of the program then decides which addresses are opened.
     """
 
     bgr: bool = False

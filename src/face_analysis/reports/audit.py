@@ -29,7 +29,7 @@ MOST_GROUPS, MOST_PICTURES = 100, 8
 
 
 def write_tables(report: AuditReport, folder: Path) -> None:
-    """Write the CSV files of docs/audit.md; copies and groups exactly. Raises WriteError."""
+    """Write the CSV files of docs/guides/audit.md; copies and groups exactly. Raises WriteError."""
     (folder / "faces.csv").unlink(missing_ok=True)
     for name, table in audit_tables(report).items():
         write = write_csv if name in EXACT_TABLES else write_table
@@ -37,7 +37,7 @@ def write_tables(report: AuditReport, folder: Path) -> None:
 
 
 def audit_tables(report: AuditReport) -> dict[str, TableRows]:
-    """The tables of docs/audit.md by name; `faces` is there where faces were counted."""
+    """The tables of docs/guides/audit.md by name; `faces` is there where faces were counted."""
     images = report.images
 
     def named(row: int) -> tuple[str, str]:

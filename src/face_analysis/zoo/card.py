@@ -37,7 +37,7 @@ class BackboneConfig:
 
 @dataclass(frozen=True)
 class ModelCard:
-    """Travels inside the weights file; see docs/formats.md for every field.
+    """Travels inside the weights file; see docs/concepts/model_cards.md for every field.
 
     `tasks` are attributes, a head each, or RECOGNITION alone: a backbone without heads, and no `labels`.
     `age_loss` is what age was trained with, and so how the outputs of its head are to be read. With

@@ -1,4 +1,4 @@
-"""The keys of a packed file and how their values are written; see docs/formats.md.
+"""The keys of a packed file and how their values are written; see docs/reference/formats.md.
 
 `0`, `1`, ... hold msgpack [image bytes, integer label] or [image bytes, integer label, mask bytes].
 `__len__`, `__keys__` and `__classnum__` are the original system's; the other keys are additions it does not

@@ -44,13 +44,13 @@ NOT_FINITE, ALL_ZERO = "the embedding is not finite (NaN or infinite)", "the emb
 
 @dataclass(frozen=True)
 class FeatureSet:
-    """Embeddings, and the columns of their index, each of N strings.
+    """Embeddings, and the columns of their index, each with N strings.
 
-    Every index has `path`; `subject` (who it is), `label` (a class code), the face's box and score in its
-    photo, and groups such as race are there as far as known, and empty strings where not. `embeddings`
-    float32 (M, D) is the memory-mapped file of `folder`, or an array where that is None; `rows` int64 (N,)
-    says which of its rows these are. `source` is the absolute path of the folder or packed file that holds
-    the paths, None where the set does not say.
+    Every index has `path`. It may have `subject` (the person), `label` (a class code), the box and score of
+    the face, and groups such as `race`. An unknown value is an empty string. `embeddings` is float32 (M, D):
+    the memory-mapped file of `folder`, or an array if `folder` is None. `rows`, int64 (N,), are the rows of
+    `embeddings` that belong to the set. `source` is the absolute path of the folder or packed file that
+    contains the paths, or None if it is not known.
     """
 
     folder: Path | None
@@ -75,21 +75,23 @@ class FeatureSet:
         """A set in memory.
 
         Args:
-            embeddings: (N, D), of any length: each row is brought to length 1. A row of zeros, or one that is
-                not finite, stays as it is, and `match` and `search` leave it out and say so.
-            paths: the picture of each row; rows of one path are never compared. Default: the row's number.
+            embeddings: floats (N, D). Each row is scaled to length 1. A row of zeros or a row that is not
+                finite is kept as it is; `match` and `search` leave it out and report it.
+            paths: the picture of each row. Rows with the same path are never compared. The default is the
+                number of the row.
             subjects: the person of each row, as text or number.
-            columns: further columns, such as `race`, `gender` and `age` (codes or names) or your own groups.
+            columns: more columns, such as `race`, `gender` and `age` (codes or names) or your own groups.
                 None and NaN are unknown.
 
         Raises:
-            UsageError: for an array of another shape, and a column of another length.
+            UsageError: if the array has another shape, or a column another length.
 
-        >>> import numpy as np
-        >>> from face_analysis import FeatureSet
-        >>> faces = FeatureSet.from_arrays(np.eye(3), subjects=["anna", "anna", "ben"])
-        >>> len(faces), faces.size, faces.columns["subject"]
-        (3, 3, ['anna', 'anna', 'ben'])
+        Examples:
+            >>> import numpy as np
+            >>> from face_analysis import FeatureSet
+            >>> faces = FeatureSet.from_arrays(np.eye(3), subjects=["anna", "anna", "ben"])
+            >>> len(faces), faces.size, faces.columns["subject"]
+            (3, 3, ['anna', 'anna', 'ben'])
         """
         given = np.asarray(embeddings)
         if given.ndim != 2 or given.dtype.kind != "f":
@@ -141,7 +143,7 @@ class FeatureSet:
 
     @property
     def name(self) -> str:
-        """What messages call the set: its folder, or that it is in memory."""
+        """The name of the set in messages: its folder, or a text if it is in memory."""
         return "the feature set in memory" if self.folder is None else str(self.folder)
 
     def __len__(self) -> int:
@@ -152,18 +154,18 @@ class FeatureSet:
 
     @property
     def size(self) -> int:
-        """How many numbers an embedding has, D."""
+        """The number of values of an embedding, D."""
         return int(self.embeddings.shape[1])
 
     @property
     def paths(self) -> list[str]:
-        """The image of each row."""
+        """The path of the image of each row."""
         return self.columns[PATH]
 
     def read(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
-        """These of the N rows as an array of their own, (R, D).
+        """The embeddings of these rows (R,), 0 to N - 1, as a new array (R, D).
 
-        Those on disk are read from the file, as pages of the mapped array would stay in the process's memory.
+        Rows on disk are read from the file, because pages of the mapped array would stay in memory.
         """
         size, rows = self.size, self.rows[rows]
         if self.folder is None:
@@ -179,15 +181,15 @@ class FeatureSet:
         return found
 
     def with_columns(self, columns: Mapping[str, list[str]]) -> FeatureSet:
-        """The set with these columns of N strings, in the place of those of the same names."""
+        """The set with these columns of N strings. They replace columns of the same name."""
         return replace(self, columns={**self.columns, **columns})
 
     def without(self, rows: Collection[int]) -> FeatureSet:
-        """The set but for these of its rows."""
+        """The set without these rows, 0 to N - 1."""
         return self.only(np.setdiff1d(np.arange(len(self)), np.fromiter(rows, np.int64, len(rows))))
 
     def only(self, rows: NDArray[np.int64]) -> FeatureSet:
-        """These of the N rows, in this order."""
+        """The set with these rows alone, 0 to N - 1, in this order."""
         columns = {name: [values[row] for row in rows.tolist()] for name, values in self.columns.items()}
         return replace(self, columns=columns, rows=self.rows[rows])
 

@@ -42,7 +42,7 @@ NOT_ALWAYS = (
 
 
 def write_match_report(report: MatchReport, folder: Path) -> dict[str, Picture]:
-    """Write figures and tables (docs/error_rates.md names them); the figures by name.
+    """Write figures and tables (docs/concepts/error_rates.md names them); the figures by name.
 
     Those that an earlier report left, and this has not, are removed. Raises WriteError.
     """
