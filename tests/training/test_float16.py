@@ -158,7 +158,7 @@ def test_where_a_gradient_has_an_overflow_nothing_moves_and_the_scale_halves(
     large = {"loss_weights": (1e3, 1e3, 1e3)} if make is options else {}
     train(make(**changes, **large, lr=1e-5, epochs=5))
     assert seen[0] == (0.5, True)
-    assert seen.count((1.0, False)) > len(seen) / 2  # a larger gradient may still halve it
+    assert (1.0, False) in seen[-2:]  # a larger gradient may halve it once more
     assert set(seen) == {(0.5, True), (1.0, False)}
 
 
