@@ -88,7 +88,6 @@ ATTRIBUTES: list[dict[str, object]] = [
 ]
 
 
-@pytest.mark.usefixtures("one_layer")
 @pytest.mark.parametrize("changes", ATTRIBUTES)
 def test_no_step_of_attributes_waits(
     waits: HostWaits, options: MakeOptions, changes: dict[str, object]
@@ -96,7 +95,6 @@ def test_no_step_of_attributes_waits(
     require_no_wait(waits, options(**changes))
 
 
-@pytest.mark.usefixtures("one_layer")
 @pytest.mark.parametrize("age_loss", get_args(AgeLossName))
 def test_no_loss_of_age_waits(waits: HostWaits, options: MakeOptions, age_loss: AgeLossName) -> None:
     require_no_wait(waits, options(attribute=("age",), age_loss=age_loss, epochs=1))
@@ -114,7 +112,6 @@ SAMPLED: list[dict[str, object]] = [
 ]
 
 
-@pytest.mark.usefixtures("one_layer")
 @pytest.mark.parametrize("head", HEADS)
 @pytest.mark.parametrize("changes", [*RECOGNITION, *SAMPLED])
 def test_no_step_of_recognition_waits(
@@ -134,7 +131,6 @@ def test_no_step_of_a_published_network_waits(
     require_no_wait(waits, recognition(epochs=1, **changes))
 
 
-@pytest.mark.usefixtures("one_layer")
 def test_the_device_is_read_at_intervals_validations_and_checkpoints_alone(
     options: MakeOptions, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -152,7 +148,6 @@ def test_the_device_is_read_at_intervals_validations_and_checkpoints_alone(
     assert read == [10, 12, 12, 20, 24, 24, 24]
 
 
-@pytest.mark.usefixtures("one_layer")
 @pytest.mark.parametrize("every", [1, 5, 20])
 def test_the_log_does_not_depend_on_when_the_device_is_read(
     options: MakeOptions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, every: int
@@ -164,7 +159,6 @@ def test_the_log_does_not_depend_on_when_the_device_is_read(
     assert len([row for row in rows(tmp_path / "run") if row["train_loss"]]) == 12  # every second step
 
 
-@pytest.mark.usefixtures("one_layer")
 def test_the_first_loss_that_is_not_finite_is_named_though_it_is_seen_later(
     options: MakeOptions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
