@@ -18,8 +18,8 @@ Value = str | int | float | bool | Path | Sequence[str | int | float | Path] | N
 def call(command: str, /, **options: Value) -> int:
     """Run a command of `face-analysis` in this process, with its options by name.
 
-    It reads and writes the same files as the command of the shell, and prints its results on stdout. It can be
-    interrupted and resumed in the same way. `face_analysis.train`, `match` and others return objects instead.
+    It reads and writes the same files as the command of the shell, and prints its results on stdout. It can
+    be interrupted and resumed in the same way. `face_analysis.train`, `match` and others return objects.
 
     Args:
         command: such as "predict", "extract", "pack" or "annotations split".
