@@ -13,8 +13,27 @@ import pytest
 import face_analysis
 from face_analysis.cli.commands import COMMANDS, OPTIONS
 from tests.docs.markdown import ROOT
+from tests.reports.browser import CHROMIUM, WIDTHS, needs_chromium
 
 LOADED = re.compile(r"<(?:script|img|iframe|link)[^>]*?(?:src|href)=[\"']?(https?:|//)[^>]*>")
+LOOKED_AT = ("", "guides/training/", "reference/api/", "reference/commands/matching/", "demographics/")
+LOOK = """
+<body><script>
+const found = {}, pages = %s, widths = %s;
+for (const page of pages) for (const width of widths) {
+  const frame = document.createElement("iframe");
+  frame.style.cssText = `width:${width}px;height:4000px;border:0`;
+  frame.src = `${page}index.html`;
+  frame.onload = () => {
+    const shown = frame.contentDocument;
+    const broken = [...shown.images].filter(image => !image.complete || !image.naturalWidth).length;
+    found[`${page} ${width}`] = {too_wide: shown.documentElement.scrollWidth > width, broken};
+    document.title = JSON.stringify(found);
+  };
+  document.body.append(frame);
+}
+</script></body>
+"""
 
 
 @pytest.fixture(scope="module")
@@ -54,3 +73,18 @@ def test_the_index_of_the_search_is_local_and_holds_pages_and_names(site: Path) 
         entry["location"] for entry in json.loads((site / "search/search_index.json").read_text())["docs"]
     }
     assert {"guides/matching/#search-a-gallery", "reference/api/#face_analysis.compare"} <= found
+
+
+@needs_chromium
+def test_pages_fit_a_laptop_and_a_phone_and_show_their_pictures(site: Path, tmp_path: Path) -> None:
+    frames = site / "frames.html"
+    frames.write_text(LOOK % (json.dumps(LOOKED_AT), json.dumps(WIDTHS)))
+    assert CHROMIUM is not None
+    words = ["--headless=new", "--no-sandbox", "--disable-gpu", "--allow-file-access-from-files"]
+    words += ["--virtual-time-budget=10000", "--dump-dom", f"--user-data-dir={tmp_path}", frames.as_uri()]
+    done = subprocess.run([CHROMIUM, *words], capture_output=True, text=True, timeout=120, check=True)
+    title = re.search(r"<title>(.*?)</title>", done.stdout)
+    assert title is not None
+    found = json.loads(title[1])
+    assert set(found) == {f"{page} {width}" for page in LOOKED_AT for width in WIDTHS}
+    assert {name for name, seen in found.items() if seen["too_wide"] or seen["broken"]} == set()
