@@ -1,0 +1,1 @@
+"""The tests, and the generators of data that benchmarks share with them."""
