@@ -29,6 +29,7 @@ from face_analysis.errors import (
     WriteError,
 )
 from face_analysis.losses.age import AGE_LOSSES
+from face_analysis.training.launch import watched_processes
 from face_analysis.training.options import TrainOptions
 from face_analysis.training.run import train
 from tests.training.runs import rows, same, saved, signals
@@ -221,6 +222,14 @@ def test_loading_processes_that_die_stop_the_run_which_goes_on_from_the_last_che
     monkeypatch.undo()
     train(options(batch_size=2, resume=tmp_path / "run"))
     require_equal(tmp_path / "run", tmp_path / "whole")
+
+
+@pytest.mark.parametrize(
+    "error", [ConnectionResetError(104, "reset by peer"), ConnectionRefusedError(), EOFError()]
+)
+def test_a_loading_process_that_dies_while_it_hands_over_a_batch_is_named(error: Exception) -> None:
+    with pytest.raises(DeadProcessError, match="a process that loads images has died"), watched_processes():
+        raise error
 
 
 @pytest.mark.slow

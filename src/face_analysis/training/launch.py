@@ -61,16 +61,22 @@ def watched_processes() -> Iterator[None]:
     """Raises DeadProcessError where a process that loads images or trains ends while the block runs."""
     try:
         yield
+    except (ConnectionError, EOFError) as error:  # it died while it handed over a batch
+        raise _dead_loader(str(error) or type(error).__name__) from error
     except RuntimeError as error:  # torch raises it wherever the program is when the other ends
         reason = str(error)
         if reason.startswith("DataLoader worker"):
-            raise DeadProcessError(
-                f"a process that loads images has died ({reason}); memory may have run out: go on with "
-                "--resume, and with fewer --workers"
-            ) from error
+            raise _dead_loader(reason) from error
         if isinstance(error, dist.DistError) or "/gloo/" in reason:
             raise DeadProcessError(
                 f"another process of this run does not answer ({reason.partition('. ')[0]}); if it ended, "
                 "it or torchrun says why: go on with --resume"
             ) from error
         raise
+
+
+def _dead_loader(reason: str) -> DeadProcessError:
+    return DeadProcessError(
+        f"a process that loads images has died ({reason}); memory may have run out: go on with --resume, and "
+        "with fewer --workers"
+    )
