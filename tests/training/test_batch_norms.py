@@ -24,6 +24,7 @@ pytestmark = pytest.mark.slow
 WORDS = "-a age --dropout 0 --lr 0.01"
 
 
+@pytest.mark.usefixtures("full_size")
 def test_a_process_normalises_by_its_own_images_and_the_averages_of_the_first_count(
     few: Path, tmp_path: Path
 ) -> None:
