@@ -9,9 +9,7 @@ from tests.docs.markdown import ROOT
 
 
 def test_the_table_has_every_loss_of_age_and_what_it_gives() -> None:
-    section = (
-        (ROOT / "docs" / "guides" / "training.md").read_text(encoding="utf-8").split("## Age losses")[1]
-    )
+    section = (ROOT / "docs" / "guides" / "training.md").read_text(encoding="utf-8").split("## Age losses")[1]
     rows = [line.split("|")[1:3] for line in section.split("\n## ")[0].splitlines() if line.startswith("| `")]
     told = {name: outputs for names, outputs in rows for name in re.findall(r"`(\w+)`", names)}
     assert list(told) == list(AGE_HEADS)

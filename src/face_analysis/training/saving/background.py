@@ -39,8 +39,12 @@ class CheckpointWriter:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._thread.shutdown()
-        if error is None:
-            self.finish()
+        try:
+            if error is None:
+                self.finish()
+        finally:
+            # A process that is forked later does not have this memory: to free it there would unmap other.
+            self._copies, self._free, self._working = [], {}, None
 
     def reserve(self, tensors: Sequence[Tensor]) -> None:
         """Take the memory for copies of these beforehand: to get fresh memory takes longer than to copy."""
