@@ -17,6 +17,8 @@ from face_analysis.errors import FaceAnalysisError, UsageError
 from face_analysis.extras import require
 
 Action = Callable[[Sequence[str]], int]
+INTERRUPTED = 130
+"""The status of a command that Ctrl-C stopped."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -28,12 +30,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     if words[0] in COMMANDS:
         logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
-        return run(words)
+        return run(words, ends_process=arguments is None)
     return _guarded("face-analysis", lambda: _without_command(words[0]))
 
 
-def run(words: Sequence[str]) -> int:
-    """Run a command by its words; an error becomes a message on stderr and its exit status."""
+def run(words: Sequence[str], *, ends_process: bool = False) -> int:
+    """Run a command by its words; an error becomes a message on stderr and its exit status.
+
+    With `ends_process` the process ends at Ctrl-C.
+    """
     command = importlib.import_module(f"face_analysis.cli.{words[0]}")
 
     def work() -> int:
@@ -42,7 +47,7 @@ def run(words: Sequence[str]) -> int:
             require(extra, f"`{program(words[0])}`")
         return int(command.main(words[1:]))
 
-    return _guarded(program(words[0]), work)
+    return _guarded(program(words[0]), work, ends_process=ends_process)
 
 
 def run_action(command: str, actions: Mapping[str, Action], arguments: Sequence[str]) -> int:
@@ -78,7 +83,7 @@ def _without_command(word: str) -> int:
     raise UsageError(f"{wrong_command(word)}\n`face-analysis --help` tells what each command does")
 
 
-def _guarded(name: str, work: Callable[[], int]) -> int:
+def _guarded(name: str, work: Callable[[], int], *, ends_process: bool = False) -> int:
     """Do the work and write out what it printed; errors of the user or the machine become a message."""
     try:
         try:
@@ -93,7 +98,14 @@ def _guarded(name: str, work: Callable[[], int]) -> int:
         if told is None:
             raise
         print(f"{name}: {told}", file=sys.stderr)
-        return 130 if isinstance(error, KeyboardInterrupt) else getattr(error, "exit_code", 1)
+        if not isinstance(error, KeyboardInterrupt):
+            return getattr(error, "exit_code", 1)
+        if ends_process:
+            # All files are closed and unlocked by now. In the clean-up of the interpreter a native thread
+            # that still computes could abort the process, and the status would be lost.
+            _silence_broken_streams()
+            os._exit(INTERRUPTED)
+        return INTERRUPTED
 
 
 def _told(error: BaseException) -> str | None:
