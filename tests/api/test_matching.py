@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +10,7 @@ import pytest
 from face_analysis import FaceAnalyzer, FeatureSet, match, search
 from face_analysis.errors import EmptyDataError, NoFaceError, OutputError, UsageError
 from tests.cli.conftest import Run
+from tests.csv_files import rows_of
 from tests.matching.feature_sets import People, people
 
 
@@ -29,11 +29,6 @@ def in_memory(folder: Path) -> FeatureSet:
     columns = {name: values for name, values in there.columns.items() if name not in ("path", "subject")}
     vectors = there.read(np.arange(len(there)))
     return FeatureSet.from_arrays(vectors, there.paths, there.columns["subject"], **columns)
-
-
-def rows_of(path: Path) -> list[dict[str, str]]:
-    with path.open(newline="") as file:
-        return list(csv.DictReader(file))
 
 
 def test_a_match_in_memory_is_that_of_the_command(run: Run, folder: Path, tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import numpy as np
 import pytest
 
 from tests.cli.conftest import Run
+from tests.csv_files import rows_of
 from tests.docs.world import portraits
 
 NAMES = [f"{'ab'[number % 2]}/{number}.jpg" for number in range(6)]
@@ -42,11 +42,6 @@ def predicted(run: Run, folder: Path, tmp_path: Path) -> Path:
     assert run(f"predict -s {folder} -d {tmp_path / 'p'} --faces largest")[0] == 0
     (path,) = (tmp_path / "p").glob("*_predictions.csv")
     return path
-
-
-def rows_of(path: Path) -> list[dict[str, str]]:
-    with path.open(newline="") as file:
-        return list(csv.DictReader(file))
 
 
 def test_the_folder_of_a_photo_is_its_person(run: Run, folder: Path, tmp_path: Path) -> None:

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import csv
 import json
 import re
 import shutil
@@ -13,6 +12,7 @@ import pytest
 from face_analysis.evaluation.error_rates import at_fmr, equal_error_rate, rates_curve
 from tests.cli.conftest import Run
 from tests.cli.killed_runs import STOPS, stopped_when, tree
+from tests.csv_files import rows_of
 from tests.matching.feature_sets import SIZE, AllPairs, People, all_pairs, people, write_set
 
 
@@ -29,11 +29,6 @@ def expected(one: People) -> AllPairs:
 @pytest.fixture(scope="module")
 def probes(one: People, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return one.write(tmp_path_factory.mktemp("sets") / "probes")
-
-
-def rows_of(path: Path) -> list[dict[str, str]]:
-    with path.open(newline="") as file:
-        return list(csv.DictReader(file))
 
 
 def test_match_tells_the_rates_of_all_scores_to_the_width_of_a_bin(

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import csv
 import json
 from collections import Counter
 from pathlib import Path
@@ -20,13 +19,9 @@ from face_analysis.zoo.find import find
 from tests.cli.conftest import Run
 from tests.cli.killed_runs import STOPS, many_photos, stopped_when, tree
 from tests.conftest import FACES_OF
+from tests.csv_files import rows_of
 
 FOUND = {name: count for name, count in FACES_OF.items() if count}
-
-
-def rows_of(path: Path) -> list[dict[str, str]]:
-    with path.open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
 
 
 def test_every_face_of_a_folder_is_found_and_what_is_not_a_row_is_in_the_errors(

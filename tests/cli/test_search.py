@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import csv
 import json
 from pathlib import Path
 
@@ -9,6 +8,7 @@ from PIL import Image
 
 from tests.cli.conftest import Run
 from tests.cli.killed_runs import STOPS, stopped_when, tree
+from tests.csv_files import rows_of
 from tests.matching.feature_sets import SIZE, People, people
 
 FILES = {
@@ -26,11 +26,6 @@ def sides() -> tuple[People, People]:
 def words(sides: tuple[People, People], tmp_path_factory: pytest.TempPathFactory) -> str:
     folder = tmp_path_factory.mktemp("sets")
     return " ".join(str(each.write(folder / name)) for each, name in zip(sides, ("p", "g"), strict=True))
-
-
-def rows_of(path: Path) -> list[dict[str, str]]:
-    with path.open(newline="") as file:
-        return list(csv.DictReader(file))
 
 
 def test_search_writes_the_candidates_of_every_probe_and_measures_them(

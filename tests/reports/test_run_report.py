@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import csv
 from pathlib import Path
 from statistics import mean
 
@@ -10,6 +9,7 @@ import pytest
 from face_analysis.cli.main import main
 from face_analysis.reports.runs.comparison import RunComparison
 from face_analysis.reports.runs.figures import curve_figure
+from tests.csv_files import rows_of
 from tests.reports.browser import assert_shown_whole, needs_chromium
 from tests.reports.test_audit import Parsed
 
@@ -20,11 +20,6 @@ def report(folders: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Pat
     folder = tmp_path_factory.mktemp("report")
     assert main(["report", *map(str, folders), "-d", str(folder), "--note", "of <two> heads"]) == 0
     return folder
-
-
-def rows_of(path: Path) -> list[dict[str, str]]:
-    with path.open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
 
 
 def test_the_csv_of_a_curve_has_what_the_logs_have(report: Path, folders: list[Path]) -> None:

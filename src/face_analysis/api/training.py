@@ -17,7 +17,7 @@ from face_analysis.reports.result import Result, TableRows
 from face_analysis.reports.verification import write_verification
 from face_analysis.training.finish import finish_attributes, finish_recognition
 from face_analysis.training.options import TrainOptions
-from face_analysis.training.presets import compatible_values, fitting_preset, preset_values
+from face_analysis.training.presets import preset_of
 from face_analysis.training.run import TrainedRun
 from face_analysis.training.run import train as train_network
 
@@ -124,9 +124,8 @@ def preset_options(values: Mapping[str, Any]) -> TrainOptions:
     plain = TrainOptions(**given)
     if plain.resume is not None:
         return plain
-    name = plain.preset or fitting_preset(plain.device)
-    preset = preset_values(name, recognition=plain.recognition, pretrained=plain.pretrained is not None)
-    return TrainOptions(**{**compatible_values(preset, plain), "preset": name, **given})
+    name, preset = preset_of(plain)
+    return TrainOptions(**{**preset, "preset": name, **given})
 
 
 def option_values(options: type, values: Mapping[str, Any]) -> dict[str, Any]:

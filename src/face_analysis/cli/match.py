@@ -18,6 +18,7 @@ from face_analysis.options import Opt, Range, to_yaml
 from face_analysis.outputs import Overwrite, Resume, claim_folder
 
 if TYPE_CHECKING:
+    from face_analysis.datasets.predictions.columns import LabelFile
     from face_analysis.matching.comparison import Comparison, Side
     from face_analysis.matching.features.feature_set import FeatureSet
     from face_analysis.matching.result import MatchResult
@@ -69,8 +70,9 @@ def main(arguments: Sequence[str]) -> int:
 
     if options.scores == "parquet":
         pyarrow_for("--scores parquet")
-    comparison, memory = _comparison(options), options.memory * GIGABYTE
-    facts = _facts(options, comparison)
+    labels = _labels(options)
+    comparison, memory = _comparison(options, labels), options.memory * GIGABYTE
+    facts = _facts(options, comparison, labels)
     fraction = max(COUNTED_FRACTION, 1.5 * options.fmr)  # more, as the threshold is not known yet
     counted = {"tail": options.tail, "memory": memory, "fraction counted by subject (--fmr)": fraction}
     read = (options.probes, options.gallery, options.labels)
@@ -98,15 +100,20 @@ def main(arguments: Sequence[str]) -> int:
     return failures.report()
 
 
-def _comparison(options: MatchOptions) -> Comparison:
-    """What is compared, after checks that need no output: there are pairs, and memory for the counts."""
+def _labels(options: MatchOptions) -> LabelFile | None:
+    """The file that `--labels` names."""
     from face_analysis.datasets.predictions.columns import read_label_file
+
+    return None if options.labels is None else read_label_file(options.labels)
+
+
+def _comparison(options: MatchOptions, labels: LabelFile | None) -> Comparison:
+    """What is compared, after checks that need no output: there are pairs, and memory for the counts."""
     from face_analysis.matching.comparison import compare
     from face_analysis.matching.features.feature_set import LABEL, SUBJECT, open_feature_set
     from face_analysis.matching.match import most_thresholds
 
     columns = {SUBJECT, LABEL, options.subject or SUBJECT, *options.group}
-    labels = None if options.labels is None else read_label_file(options.labels)
 
     def opened(folder: Path) -> FeatureSet:
         features = open_feature_set(folder, columns)
@@ -129,7 +136,7 @@ def _comparison(options: MatchOptions) -> Comparison:
     return comparison
 
 
-def _facts(options: MatchOptions, comparison: Comparison) -> dict[str, Any]:
+def _facts(options: MatchOptions, comparison: Comparison, labels: LabelFile | None) -> dict[str, Any]:
     """What is compared, and by what subjects and groups."""
     return {
         "probes": side_facts(comparison.probes),
@@ -137,21 +144,18 @@ def _facts(options: MatchOptions, comparison: Comparison) -> dict[str, Any]:
         "subject": options.subject,
         "subject_pattern": options.subject_pattern,
         "group": list(options.group),
-        **_label_facts(options),
+        **_label_facts(labels),
     }
 
 
-def _label_facts(options: MatchOptions) -> dict[str, Any]:
+def _label_facts(labels: LabelFile | None) -> dict[str, Any]:
     """Which file the groups come from, and whether a model predicted them."""
-    if options.labels is None:
+    if labels is None:
         return {}
-    from face_analysis.datasets.predictions.columns import read_label_file
     from face_analysis.zoo.catalogue import file_sha256
 
-    predicted = read_label_file(options.labels).predicted
-    return {
-        "labels": {"file": str(options.labels), "sha256": file_sha256(options.labels), "predicted": predicted}
-    }
+    path = labels.path
+    return {"labels": {"file": str(path), "sha256": file_sha256(path), "predicted": labels.predicted}}
 
 
 def side_facts(side: Side) -> dict[str, Any]:

@@ -66,11 +66,9 @@ def _parsed(arguments: Sequence[str]) -> TrainOptions:
     options = parse("train", TrainOptions, arguments)
     if options.resume is not None:
         return options
-    from face_analysis.training.presets import compatible_values, fitting_preset, preset_values
+    from face_analysis.training.presets import preset_of
 
-    name = options.preset or fitting_preset(options.device)
-    values = preset_values(name, recognition=options.recognition, pretrained=options.pretrained is not None)
-    values = compatible_values(values, options)
+    name, values = preset_of(options)
     options = parse("train", with_defaults(TrainOptions, {**values, "preset": name}), arguments)
     taken = {option: getattr(options, option) for option in values}
     shown = ", ".join(f"{option} {_plain(value)}" for option, value in taken.items())

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 from face_analysis.evaluation.error_rates import Curve
 from face_analysis.evaluation.identification import IdentificationReport, OpenSetPoint
 from face_analysis.evaluation.intervals import Estimate
-from face_analysis.files import whole_file, write_text
+from face_analysis.files import write_text
 from face_analysis.reports.rate_figures import det_figure, det_rows
 from face_analysis.reports.result import TableRows
-from face_analysis.reports.style import COLOURS, figure_style, section
+from face_analysis.reports.style import COLOURS, figure_style, section, write_figures
 from face_analysis.reports.tables import write_table
 
 if TYPE_CHECKING:
@@ -44,9 +44,7 @@ def write_identification(report: IdentificationReport | None, folder: Path) -> N
         write_table(folder / f"{name}.csv", *table)
     write_text(folder / "identification.md", f"# Identification\n{identification_tables(report)}\n")
     with figure_style():
-        for name, figure in identification_figures(report).items():
-            with whole_file(folder / f"{name}.png") as partial:
-                figure.savefig(partial, format="png")
+        write_figures(identification_figures(report), folder)
 
 
 def identification_rows(report: IdentificationReport) -> dict[str, TableRows]:

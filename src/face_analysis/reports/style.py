@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from face_analysis.datasets.attributes import Attribute
 from face_analysis.evaluation.intervals import Estimate
+from face_analysis.files import whole_file
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 PERCEIVED = (
     "Race, gender and age are as perceived by the annotators of the data set, not facts about a person."
@@ -89,6 +95,13 @@ def figure_style() -> AbstractContextManager[None]:
             "savefig.pad_inches": 0.15,
         }
     )
+
+
+def write_figures(figures: Mapping[str, Figure], folder: Path) -> None:
+    """Write each figure as a PNG of its name, whole. Raises WriteError."""
+    for name, figure in figures.items():
+        with whole_file(folder / f"{name}.png") as partial:
+            figure.savefig(partial, format="png")
 
 
 def figure_text(text: str) -> str:

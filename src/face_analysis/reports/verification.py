@@ -12,7 +12,7 @@ import numpy as np
 
 from face_analysis.evaluation.error_rates import NO_MATED, NO_NON_MATED, Curve, OperatingPoint, at_threshold
 from face_analysis.evaluation.verification import VerificationReport
-from face_analysis.files import whole_file, write_text
+from face_analysis.files import write_text
 from face_analysis.json_files import write_json
 from face_analysis.reports.markdown_page import PAGE, markdown_page
 from face_analysis.reports.page import Table
@@ -27,6 +27,7 @@ from face_analysis.reports.style import (
     figure_style,
     figure_text,
     section,
+    write_figures,
 )
 from face_analysis.reports.tables import write_table
 
@@ -58,9 +59,7 @@ def write_verification(
         (folder / f"{name}.png").unlink(missing_ok=True)
     with figure_style():
         figures = verification_figures(reports)
-        for name, figure in figures.items():
-            with whole_file(folder / f"{name}.png") as partial:
-                figure.savefig(partial, format="png")
+        write_figures(figures, folder)
     text = f"# Verification\n{verification_tables(reports, threshold)}\n"
     write_text(folder / "verification.md", text)
     images = "".join(f"\n![{name.upper()}]({name}.png)\n" for name in figures)

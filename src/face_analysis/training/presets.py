@@ -29,6 +29,13 @@ def preset_values(name: PresetName, *, recognition: bool, pretrained: bool) -> M
     return {option: value for option, value in values.items() if not (pretrained and option in NETWORK)}
 
 
+def preset_of(given: TrainOptions) -> tuple[PresetName, Mapping[str, Any]]:
+    """The preset that the options name, or else that fits the machine, and its values that go with them."""
+    name = given.preset or fitting_preset(given.device)
+    values = preset_values(name, recognition=given.recognition, pretrained=given.pretrained is not None)
+    return name, compatible_values(values, given)
+
+
 def compatible_values(values: Mapping[str, Any], given: TrainOptions) -> Mapping[str, Any]:
     """The values without those that contradict the options that are given, whose others are defaults."""
     aside = set()

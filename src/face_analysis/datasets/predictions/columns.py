@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from face_analysis.datasets.attributes import MAX_AGE, UNKNOWN, Attribute
+from face_analysis.datasets.attributes import ATTRIBUTES, MAX_AGE, UNKNOWN, Attribute
 from face_analysis.datasets.lists.image_list import read_image_list
-from face_analysis.datasets.predictions.files import PATH_COLUMN, probability_columns
+from face_analysis.datasets.predictions.files import AGE_COUNT_COLUMN, PATH_COLUMN, probability_columns
 from face_analysis.datasets.predictions.rows import prediction_rows
 from face_analysis.datasets.predictions.tables import read_predictions
 from face_analysis.errors import EmptyDataError, ListFormatError
@@ -57,7 +57,7 @@ def read_label_file(path: Path) -> LabelFile:
     if not _is_predictions(path):
         listed = read_image_list(path)
         labels: dict[Attribute, NDArray[np.int64]] = {
-            name: listed.labels[name] for name in ("race", "gender", "age") if name in listed.labels
+            name: listed.labels[name] for name in ATTRIBUTES if name in listed.labels
         }
         if not labels:
             raise EmptyDataError(f"{path}: the list has neither race, gender nor age")
@@ -75,5 +75,5 @@ def _is_predictions(path: Path) -> bool:
         header = next(islice(prediction_rows(path), 1), (0, []))[1]
     except ListFormatError:
         return False
-    probabilities = {*probability_columns("race"), *probability_columns("gender"), "age_count"}
+    probabilities = {*probability_columns("race"), *probability_columns("gender"), AGE_COUNT_COLUMN}
     return PATH_COLUMN in header and bool(probabilities & set(header))
